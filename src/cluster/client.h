@@ -1,0 +1,76 @@
+#pragma once
+
+#include "base/launcher.h"
+#include "base/result.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace zorya::cluster {
+
+/// Where a cluster stands, in DSQL's words.
+enum class State { kCreating, kActive, kFailed, kDeleting };
+
+std::string_view state_name(State state);
+
+/// One database cluster as others see it.
+struct ClusterInfo {
+  std::string id;        // 26 characters of a-z and 0-9
+  std::string endpoint;  // "<id>.dsql.<region>.on.aws"
+  std::string arn;       // "arn:aws:dsql:<region>:<account>:cluster/<id>"
+  State state = State::kCreating;
+  std::string reason;  // why it failed; empty otherwise
+  std::filesystem::path
+      socket_folder;  // of the private server; connect to <socket_folder>/.s.PGSQL.5432
+  std::string database = "postgres";
+  pid_t postmaster_pid = 0;  // 0 when it does not run
+};
+
+struct Options {
+  std::filesystem::path data_folder;     // the instance's folder; ours is data_folder/clusters
+  std::filesystem::path library_folder;  // lib/zorya of the build: the extension and its SQL
+  std::string region = "us-east-1";
+  std::string account = "000000000000";
+  /// Test only: a superuser `zorya_owner` may log in on the private socket. A shipped start never
+  /// sets it.
+  bool owner_door = false;
+};
+
+/// The database clusters of one instance: makes, starts, supervises and stops one private
+/// PostgreSQL server each. A server that dies is started again. Any thread; calls block (making a
+/// cluster: under a second from the template).
+class Clusters {
+ public:
+  /// Ends leftover servers of a killed predecessor on the same folder first. `launcher` outlives
+  /// the result.
+  static Result<std::unique_ptr<Clusters>> open(Options options, base::Launcher& launcher);
+  virtual ~Clusters() = default;  // stops every server, fast shutdown
+
+  /// The running cluster of that id, made if it is not there. kInvalidArgument for an id of another
+  /// form.
+  struct Ensured {
+    ClusterInfo info;
+    bool created;
+  };
+  virtual Result<Ensured> ensure(std::string_view id) = 0;
+
+  virtual std::vector<ClusterInfo> list() const = 0;
+  virtual std::optional<ClusterInfo> find(std::string_view id) const = 0;
+
+  /// Stops the servers in order, at most ten seconds; idempotent.
+  virtual void stop_all() = 0;
+};
+
+/// A fresh cluster id.
+std::string make_cluster_id();
+
+/// The id that belongs to a stack and a logical id: the same at each call, 26 characters of a-z and
+/// 0-9. `seed` is the instance's own random value, so that two instances do not share ids.
+std::string cluster_id_for(std::string_view seed, std::string_view stack,
+                           std::string_view logical_id);
+
+}  // namespace zorya::cluster
