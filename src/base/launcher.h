@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -26,14 +27,18 @@ struct ChildSpec {
   std::vector<std::pair<int, int>>
       descriptors;          // {ours, child's}; 0, 1, 2 not named are /dev/null; all others close
   bool own_session = true;  // setsid
+  /// What the child gets when we end, however we end.
+  int death_signal = SIGKILL;
 };
 
 /// A started child. Destroying it kills (SIGKILL) and reaps it if it still runs.
 class Child {
  public:
   Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  Child(Child&&) noexcept;
-  Child& operator=(Child&&) noexcept;
+  Child(Child&& other) noexcept;
+  Child& operator=(Child&& other) noexcept;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
   ~Child();
 
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -42,11 +47,13 @@ class Child {
   /// Sends `signal`; a child that has ended is no error.
   void signal(int signal) const;
   /// Waits up to `timeout` for the end and reaps. The wait status as in waitpid(2), or nothing if
-  /// it still runs.
+  /// it still runs. One thread at a time.
   std::optional<int> wait_for(std::chrono::milliseconds timeout);
 
  private:
-  pid_t pid_;
+  void end();
+
+  pid_t pid_;  // 0: moved from
   UniqueFd pidfd_;
   std::optional<int> status_;
 };
@@ -66,9 +73,12 @@ class Launcher {
   static Result<std::unique_ptr<Launcher>> create();
   virtual ~Launcher() = default;
 
+  /// An error says which step of the start failed: change of user, working folder, program.
   virtual Result<Child> start(ChildSpec spec) = 0;
 
-  /// Starts, waits up to `timeout` (then kills the whole session), and gives the output.
+  /// Starts, waits up to `timeout` (then kills the whole session and answers kDeadlineExceeded),
+  /// and gives the output. `spec` leaves descriptors 1 and 2 and own_session alone. Only the
+  /// caller's thread waits; other children can be started meanwhile.
   virtual Result<CommandResult> run(ChildSpec spec, std::chrono::milliseconds timeout) = 0;
 
   /// Runs `function` on the launcher's thread and waits for it: for callers that clone(2) by
