@@ -19,11 +19,11 @@ using Cursor = std::int64_t;
 
 /// Which log events; empty members do not restrict.
 struct LogQuery {
-  std::string group;                                           // exactly
-  std::string stream;                                          // exactly
-  std::optional<std::chrono::system_clock::time_point> since;  // at or after
-  std::optional<std::chrono::system_clock::time_point> until;  // before
-  std::string contains;      // substring of the message, case-sensitive
+  std::string group{};                                           // exactly
+  std::string stream{};                                          // exactly
+  std::optional<std::chrono::system_clock::time_point> since{};  // at or after
+  std::optional<std::chrono::system_clock::time_point> until{};  // before
+  std::string contains{};    // substring of the message, case-sensitive
   Cursor after = 0;          // written after this place
   std::size_t limit = 1000;  // at most 10,000
   bool newest = false;       // of more than `limit`, give the newest instead of the oldest
