@@ -1,0 +1,312 @@
+#include "adjudicator/recent_keys.h"
+
+#include "adjudicator/conflict_table.h"
+#include "base/check.h"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <type_traits>
+
+namespace zorya::adjudicator {
+
+static_assert(std::is_trivially_copyable_v<RecentKeys> && std::is_standard_layout_v<RecentKeys>,
+              "it lies in memory that processes share");
+
+RecentKeys* RecentKeys::create(std::span<std::byte> memory) {
+  CHECK(memory.size() >= kSizeBytesMin, "memory for the table of recent keys");
+  CHECK(reinterpret_cast<std::uintptr_t>(memory.data()) % alignof(RecentKeys) == 0,
+        "alignment of the table of recent keys");
+  auto* table = new (memory.data()) RecentKeys;
+  const std::size_t room = memory.size() - sizeof(RecentKeys);
+  // As many buckets as cells at most, rounded down to a power of two.
+  const auto buckets = std::bit_floor(
+      std::min<std::size_t>(room / (sizeof(Cell) + sizeof(CellIndex)), std::size_t{1} << 30));
+  const std::size_t cells = (room - buckets * sizeof(CellIndex)) / sizeof(Cell);
+  table->layout_version_ = kLayoutVersion;
+  table->bucket_count_max_ = static_cast<std::uint32_t>(buckets);
+  table->bucket_count_ = kBucketCountMin;
+  table->cell_count_max_ = static_cast<std::uint32_t>(std::min<std::size_t>(cells, kNone - 1));
+  table->cells_touched_ = 0;
+  table->cells_free_ = 0;
+  table->free_list_ = kNone;
+  table->sweep_cursor_ = 0;
+  table->key_count_ = 0;
+  table->swept_key_count_ = 0;
+  table->size_bytes_ = memory.size();
+  table->whole_count_ = 0;
+  table->unused_ = 0;
+  std::fill_n(table->buckets(), kBucketCountMin, kNone);
+  return table;
+}
+
+// The layout: this object | cells | buckets. Cells first, since they are 8-byte aligned.
+RecentKeys::Cell* RecentKeys::cells() {
+  return reinterpret_cast<Cell*>(reinterpret_cast<std::byte*>(this) + sizeof(RecentKeys));
+}
+const RecentKeys::Cell* RecentKeys::cells() const {
+  return reinterpret_cast<const Cell*>(reinterpret_cast<const std::byte*>(this) +
+                                       sizeof(RecentKeys));
+}
+RecentKeys::CellIndex* RecentKeys::buckets() {
+  return reinterpret_cast<CellIndex*>(cells() + cell_count_max_);
+}
+const RecentKeys::CellIndex* RecentKeys::buckets() const {
+  return reinterpret_cast<const CellIndex*>(cells() + cell_count_max_);
+}
+
+std::uint32_t RecentKeys::bucket_of(const KeyHash& key) const {
+  // Linear hashing: buckets below the split point are already divided by one more bit.
+  const std::uint32_t upper = std::bit_ceil(bucket_count_);
+  const auto bucket = static_cast<std::uint32_t>(key.low) & (upper - 1);
+  return bucket < bucket_count_ ? bucket : bucket & (upper / 2 - 1);
+}
+
+RecentKeys::CellIndex RecentKeys::find(const KeyHash& key) const {
+  const Cell* cell = cells();
+  for (CellIndex index = buckets()[bucket_of(key)]; index != kNone; index = cell[index].next) {
+    if (cell[index].key == key) return index;
+  }
+  return kNone;
+}
+
+bool RecentKeys::conflicts_with(const KeyChange& change, const Snapshot& snapshot,
+                                CommitId own) const {
+  const CellIndex index = find(change.key);
+  if (index == kNone) return false;
+  const auto unseen = [&](CommitId id) { return id != 0 && id != own && !snapshot.sees(id); };
+  const Cell& cell = cells()[index];
+  if (conflicts(change.lock_class, LockClass::kUpdate) && unseen(cell.update)) return true;
+  if (conflicts(change.lock_class, LockClass::kNoKeyUpdate) && unseen(cell.no_key_update)) {
+    return true;
+  }
+  for (CellIndex at = cell.sharers; at != kNone; at = cells()[at].next) {
+    const Cell& sharer = cells()[at];
+    if (conflicts(change.lock_class, static_cast<LockClass>(sharer.no_key_update)) &&
+        unseen(sharer.update)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool RecentKeys::conflicts_as_a_whole(const Snapshot& snapshot, CommitId own) const {
+  return std::any_of(whole_, whole_ + whole_count_,
+                     [&](CommitId id) { return id != own && !snapshot.sees(id); });
+}
+
+bool RecentKeys::has_room(std::size_t change_count) const {
+  // A change takes at most a cell for its key and one for a sharer.
+  return 2 * change_count <= std::size_t{cell_count_max_} - cells_touched_ + cells_free_;
+}
+
+RecentKeys::CellIndex RecentKeys::take_cell() {
+  if (free_list_ != kNone) {
+    const CellIndex index = free_list_;
+    free_list_ = cells()[index].next;
+    --cells_free_;
+    return index;
+  }
+  CHECK(cells_touched_ < cell_count_max_, "remember without has_room");
+  return cells_touched_++;
+}
+
+void RecentKeys::free_cell(CellIndex index) {
+  cells()[index].next = free_list_;
+  free_list_ = index;
+  ++cells_free_;
+}
+
+RecentKeys::CellIndex RecentKeys::find_or_add(const KeyHash& key) {
+  const CellIndex found = find(key);
+  if (found != kNone) return found;
+  const CellIndex index = take_cell();
+  CellIndex& head = buckets()[bucket_of(key)];
+  cells()[index] = Cell{key, 0, 0, head, kNone};
+  head = index;
+  if (++key_count_ > bucket_count_ && bucket_count_ < bucket_count_max_) split_bucket();
+  return index;
+}
+
+void RecentKeys::drop_sharers(CellIndex key, LockClass later, const Snapshot& snapshot,
+                              CommitId own) {
+  CellIndex* link = &cells()[key].sharers;
+  while (*link != kNone) {
+    const CellIndex at = *link;
+    const Cell& sharer = cells()[at];
+    const bool seen = sharer.update == own || snapshot.sees(sharer.update);
+    if (seen && covers(later, static_cast<LockClass>(sharer.no_key_update))) {
+      *link = sharer.next;
+      free_cell(at);
+    } else {
+      link = &cells()[at].next;
+    }
+  }
+}
+
+void RecentKeys::remember(const KeyChange& change, const Snapshot& snapshot, CommitId id) {
+  const CellIndex index = find_or_add(change.key);
+  // What `id` saw and covers is told by `id` from now on: whoever sees `id` sees that too. Of the
+  // exclusive classes only the last commit is kept, for it saw the one before; of the shared ones
+  // all that are concurrent with each other.
+  drop_sharers(index, change.lock_class, snapshot, id);
+  Cell& cell = cells()[index];
+  switch (change.lock_class) {
+    case LockClass::kUpdate:
+      cell.update = id;
+      cell.no_key_update = 0;
+      return;
+    case LockClass::kNoKeyUpdate:
+      cell.no_key_update = id;
+      return;
+    case LockClass::kShare:
+    case LockClass::kKeyShare:
+      break;
+  }
+  const CellIndex sharer = take_cell();
+  cells()[sharer] =
+      Cell{change.key, id, static_cast<CommitId>(change.lock_class), cells()[index].sharers, kNone};
+  cells()[index].sharers = sharer;
+}
+
+bool RecentKeys::remember_whole(CommitId id) {
+  if (whole_count_ > 0 && whole_[whole_count_ - 1] == id) return true;
+  if (whole_count_ == kWholeCommitsMax) return false;
+  whole_[whole_count_++] = id;
+  return true;
+}
+
+void RecentKeys::sweep_bucket(std::uint32_t bucket, CommitId horizon) {
+  CellIndex* link = &buckets()[bucket];
+  while (*link != kNone) {
+    const CellIndex at = *link;
+    Cell& cell = cells()[at];
+    if (cell.update < horizon) cell.update = 0;
+    if (cell.no_key_update < horizon) cell.no_key_update = 0;
+    CellIndex* sharer_link = &cell.sharers;
+    while (*sharer_link != kNone) {
+      const CellIndex sharer = *sharer_link;
+      if (cells()[sharer].update < horizon) {
+        *sharer_link = cells()[sharer].next;
+        free_cell(sharer);
+      } else {
+        sharer_link = &cells()[sharer].next;
+      }
+    }
+    if (cell.update == 0 && cell.no_key_update == 0 && cell.sharers == kNone) {
+      *link = cell.next;
+      free_cell(at);
+      --key_count_;
+      ++swept_key_count_;
+    } else {
+      link = &cell.next;
+    }
+  }
+}
+
+void RecentKeys::sweep(CommitId horizon, std::size_t bucket_count_max) {
+  whole_count_ = static_cast<std::uint32_t>(
+      std::remove_if(whole_, whole_ + whole_count_, [&](CommitId id) { return id < horizon; }) -
+      whole_);
+  const std::size_t budget = std::min<std::size_t>(bucket_count_max, bucket_count_);
+  bool round_ended = false;
+  for (std::size_t done = 0; done < budget; ++done) {
+    if (sweep_cursor_ >= bucket_count_) {
+      sweep_cursor_ = 0;
+      round_ended = true;
+    }
+    sweep_bucket(sweep_cursor_++, horizon);
+  }
+  if (round_ended || budget == bucket_count_) shrink();
+}
+
+void RecentKeys::sweep_all(CommitId horizon) { sweep(horizon, bucket_count_); }
+
+void RecentKeys::split_bucket() {
+  const std::uint32_t fresh = bucket_count_;
+  const std::uint32_t upper = std::bit_ceil(bucket_count_ + 1);
+  const std::uint32_t from = fresh & (upper / 2 - 1);
+  CellIndex* table = buckets();
+  CellIndex rest = table[from];
+  table[from] = kNone;
+  table[fresh] = kNone;
+  ++bucket_count_;
+  while (rest != kNone) {
+    Cell& cell = cells()[rest];
+    const CellIndex next = cell.next;
+    CellIndex& head = table[bucket_of(cell.key)];
+    cell.next = head;
+    head = rest;
+    rest = next;
+  }
+}
+
+void RecentKeys::merge_bucket() {
+  const std::uint32_t last = bucket_count_ - 1;
+  const std::uint32_t into = last & (std::bit_ceil(bucket_count_) / 2 - 1);
+  CellIndex* table = buckets();
+  CellIndex rest = table[last];
+  --bucket_count_;
+  while (rest != kNone) {
+    Cell& cell = cells()[rest];
+    const CellIndex next = cell.next;
+    cell.next = table[into];
+    table[into] = rest;
+    rest = next;
+  }
+}
+
+void RecentKeys::shrink() {
+  // Only when three quarters lie idle, so that a steady load never moves cells about.
+  const std::uint32_t live = cells_touched_ - cells_free_;
+  if (cells_touched_ >= 4 * kBucketCountMin && live < cells_touched_ / 4) compact();
+  while (bucket_count_ > kBucketCountMin && key_count_ < bucket_count_ / 4) merge_bucket();
+  sweep_cursor_ = std::min(sweep_cursor_, bucket_count_);
+}
+
+RecentKeys::CellIndex RecentKeys::relocate(CellIndex index, CellIndex limit) {
+  if (index < limit) return index;
+  const CellIndex to = take_cell();
+  CHECK(to < limit, "as many free cells below the limit as live ones above it");
+  cells()[to] = cells()[index];
+  return to;
+}
+
+void RecentKeys::compact() {
+  const std::uint32_t live = cells_touched_ - cells_free_;
+  // Keep of the free list what lies below the limit: exactly as many cells as are live above it.
+  CellIndex rest = free_list_;
+  free_list_ = kNone;
+  cells_free_ = 0;
+  while (rest != kNone) {
+    const CellIndex next = cells()[rest].next;
+    if (rest < live) free_cell(rest);
+    rest = next;
+  }
+  for (std::uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
+    for (CellIndex* link = &buckets()[bucket]; *link != kNone; link = &cells()[*link].next) {
+      *link = relocate(*link, live);
+      for (CellIndex* sharer = &cells()[*link].sharers; *sharer != kNone;
+           sharer = &cells()[*sharer].next) {
+        *sharer = relocate(*sharer, live);
+      }
+    }
+  }
+  CHECK(cells_free_ == 0, "every hole below the limit is filled");
+  cells_touched_ = live;
+}
+
+RecentKeysFigures RecentKeys::figures() const {
+  return {.key_count = key_count_,
+          .size_bytes_used = sizeof(RecentKeys) + std::uint64_t{cells_touched_} * sizeof(Cell) +
+                             std::uint64_t{bucket_count_} * sizeof(CellIndex),
+          .whole_commit_count = whole_count_,
+          .swept_key_count = swept_key_count_};
+}
+
+std::span<std::byte> RecentKeys::idle_memory() {
+  auto* first = reinterpret_cast<std::byte*>(cells() + cells_touched_);
+  return {first, static_cast<std::size_t>(reinterpret_cast<std::byte*>(buckets()) - first)};
+}
+
+}  // namespace zorya::adjudicator
