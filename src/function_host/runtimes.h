@@ -39,6 +39,7 @@ class Runtimes {
     base::Launcher* launcher = nullptr;    // outlives this object
     std::map<std::string, std::filesystem::path> interpreters;  // "python3.12" → path
     bool nearest_runtime = false;  // take the nearest interpreter, with a warning
+    std::vector<std::filesystem::path> interpreter_folders;  // empty: /usr/bin, PATH, pyenv
   };
 
   virtual ~Runtimes() = default;
