@@ -34,8 +34,11 @@ struct Route {
 struct RestApi {
   std::string logical_id;  // "ServerlessRestApi" for the implicit one
   std::string id;          // ten characters, stable per stack and logical id
+  std::string name;        // as X-Ray and the console show it; SAM names it like the stack
   std::string stage = "Prod";
   bool tracing_enabled = false;
+  std::vector<std::string> binary_media_types;         // "image/png", "image/*", "*/*"
+  std::map<std::string, std::string> stage_variables;  // Variables of the stage
   std::vector<Route> routes;
 };
 
