@@ -156,7 +156,7 @@ TEST(Launcher, SignalsStartFresh) {
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
-  const std::string output = run_output(shell("grep -E 'SigBlk|SigIgn' /proc/self/status"));
+  const std::string output = run_output(shell("exec grep -E 'SigBlk|SigIgn' /proc/self/status"));
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   EXPECT_EQ(output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
