@@ -67,6 +67,7 @@ struct Plan {
   std::vector<RestApi> apis;
   std::vector<ClusterResource> clusters;
   std::vector<Output> outputs;
+  std::vector<Refusal> notes;  // what the template says without effect here; for the user to read
 };
 
 }  // namespace zorya::template_engine
