@@ -65,7 +65,8 @@ def main() -> int:
     names = arguments.files or ([n for n in git("ls-files", "*.cc", "*.c") if n] if arguments.all
                                 else changed_files(arguments.base))
     known = configure()
-    names = [name for name in names if str((ROOT / name).resolve()) in known and not name.startswith("tests/")]
+    names = [name for name in names if str((ROOT / name).resolve()) in known and not name.startswith("tests/")
+             and not name.endswith("_test.cc")]
     failed, missed = 0, []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for name, status, output in pool.map(lambda n: tidy(n, deadline), names):

@@ -25,7 +25,7 @@
 namespace zorya::base {
 namespace {
 
-constexpr std::size_t kOutputBytesMax = 64 * 1024;
+constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;
 
 /// The steps of a start, as the child reports the one that failed.
 enum class Step : int {
