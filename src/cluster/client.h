@@ -13,7 +13,9 @@
 namespace zorya::cluster {
 
 /// Where a cluster stands, in DSQL's words.
-enum class State { kCreating, kActive, kFailed, kDeleting };
+/// kActive with postmaster_pid 0: its server died or was killed and is being started again.
+/// kInactive: it is there, but nobody asked for it since `open`, so its server does not run.
+enum class State { kCreating, kActive, kInactive, kFailed, kDeleting };
 
 std::string_view state_name(State state);
 
@@ -35,6 +37,8 @@ struct Options {
   std::filesystem::path library_folder;  // lib/zorya of the build: the extension and its SQL
   std::string region = "us-east-1";
   std::string account = "000000000000";
+  /// The folder of PostgreSQL's programs.
+  std::filesystem::path postgres_folder = "/usr/lib/postgresql/15/bin";
   /// Test only: a superuser `zorya_owner` may log in on the private socket. A shipped start never
   /// sets it.
   bool owner_door = false;
@@ -42,28 +46,39 @@ struct Options {
 
 /// The database clusters of one instance: makes, starts, supervises and stops one private
 /// PostgreSQL server each. A server that dies is started again. Any thread; calls block (making a
-/// cluster: under a second from the template).
+/// cluster: under a second from the template, a few seconds if the template must be made first).
+///
+/// On disk, under data_folder/clusters: `<id>/data` (PostgreSQL's), `<id>/server.log` (and .1; at
+/// most 2 MiB together), `<id>/pg_hba.conf`, `<id>/run` (the socket). As root PostgreSQL runs as
+/// the user `postgres`, who owns `data` and `run` and can write nothing else.
 class Clusters {
  public:
   /// Ends leftover servers of a killed predecessor on the same folder first. `launcher` outlives
-  /// the result.
-  static Result<std::unique_ptr<Clusters>> open(Options options, base::Launcher& launcher);
+  /// the result. kNotFound: PostgreSQL is not installed. kPermissionDenied: the server's user
+  /// cannot reach the folder; the hint says which parent forbids it.
+  static base::Result<std::unique_ptr<Clusters>> open(Options options, base::Launcher& launcher);
   virtual ~Clusters() = default;  // stops every server, fast shutdown
 
   /// The running cluster of that id, made if it is not there. kInvalidArgument for an id of another
-  /// form.
+  /// form; kUnavailable when its server does not start (the message holds PostgreSQL's own words);
+  /// a later call tries again.
   struct Ensured {
     ClusterInfo info;
     bool created;
   };
-  virtual Result<Ensured> ensure(std::string_view id) = 0;
+  virtual base::Result<Ensured> ensure(std::string_view id) = 0;
 
+  /// All that are on disk, by id.
   virtual std::vector<ClusterInfo> list() const = 0;
   virtual std::optional<ClusterInfo> find(std::string_view id) const = 0;
 
-  /// Stops the servers in order, at most ten seconds; idempotent.
+  /// Stops all servers (fast shutdown, harder after eight seconds); idempotent. `ensure` answers
+  /// kFailedPrecondition from then on.
   virtual void stop_all() = 0;
 };
+
+/// True for 26 characters of a-z and 0-9.
+bool is_cluster_id(std::string_view text);
 
 /// A fresh cluster id.
 std::string make_cluster_id();
