@@ -116,14 +116,13 @@ class ScratchServer:
             shutil.copytree(self.library, self.folder / "lib")
             self.settings["dynamic_library_path"] = f"{self.folder / 'lib'}:$libdir"
         self.start()
-        self.execute_file_text(f"""
-            CREATE ROLE admin LOGIN;
-            ALTER SCHEMA public OWNER TO admin;
-            GRANT ALL ON SCHEMA public TO admin;
-            {' '.join(f'CREATE ROLE "{role}" LOGIN;' for role in self.roles)}""")
         if self.extension:
             for file in sorted((self.folder / "lib" / "sql").glob("*.sql")):
                 self.execute_file(file)
+        else:
+            self.execute_file(self.library / "sql" / "05_roles.sql")
+        for role in self.roles:
+            self.execute_file_text(f'CREATE ROLE "{role}" LOGIN')
 
     def start(self) -> None:
         argv = [str(self.programs / "postgres"), "-D", str(self.data), "-k", str(self.folder), "-p", str(PORT)]
