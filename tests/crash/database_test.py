@@ -1,0 +1,124 @@
+"""kill -9 of everything that a private database consists of, while writers write: nothing acknowledged is lost.
+
+ZORYA_CRASH_ROUNDS (default 1) repeats each kill; ZORYA_CRASH_COMMITS (default 200) is how much is written between two.
+"""
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+import psycopg
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import writers as load  # noqa: E402
+
+from support.private_cluster import ID, OWNER, PrivateClusters, processes_in, scratch_folder, wait_until  # noqa: E402
+
+ROUNDS = int(os.environ.get("ZORYA_CRASH_ROUNDS", "1"))
+COMMITS = int(os.environ.get("ZORYA_CRASH_COMMITS", "200"))
+
+
+@pytest.fixture(scope="module")
+def place():
+    folder = scratch_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def clusters(place):
+    with PrivateClusters(place / "data", owner_door=True) as running:
+        owner = running.connect(OWNER)
+        owner.execute("DROP TABLE IF EXISTS entries, counters, hot")
+        owner.execute(load.SCHEMA)
+        yield running
+
+
+def connector(clusters):
+    """Connections that survive the tool's own restart: the socket's place does not change."""
+    place = clusters.info()["socket_folder"]
+
+    def connect():
+        connection = psycopg.connect(host=place, port=5432, user="admin", dbname="postgres", connect_timeout=10)
+        connection.prepare_threshold = None
+        return connection
+    return connect
+
+
+def owner_when_up(clusters):
+    def attempt():
+        try:
+            return clusters.connect(OWNER)
+        except psycopg.OperationalError:
+            return None
+    return wait_until(attempt, timeout=60, what="recovery")
+
+
+def verify(clusters, writers, kills):
+    owner = owner_when_up(clusters)
+    load.check(owner, writers)
+    load.check_hot(owner, writers, kills)
+    assert load.check_indexes(owner) == 5
+
+
+def run_with_kills(clusters, kill):
+    with load.Writers(connector(clusters)) as writers:
+        for _ in range(ROUNDS):
+            writers.wait_for_more(COMMITS)
+            kill()
+            writers.wait_for_more(COMMITS)
+    assert not writers.errors, writers.errors[0]
+    verify(clusters, writers, ROUNDS)
+    assert writers.lost_connections > 0  # else nothing was killed under them
+    assert sum(writers.conflicts) > 0    # and they did meet
+
+
+def data_folder(clusters):
+    return clusters.folder / "clusters" / ID / "data"
+
+
+def backends(clusters):
+    """Pids of the client sessions' backends."""
+    owner = clusters.connect(OWNER)
+    rows = owner.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'admin'").fetchall()
+    owner.close()
+    return [pid for (pid,) in rows]
+
+
+def test_postmaster(clusters):
+    def kill():
+        pid = clusters.info()["postmaster_pid"]
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: clusters.info()["postmaster_pid"] not in (0, pid), timeout=60, what="the restart")
+    run_with_kills(clusters, kill)
+
+
+def test_backend(clusters):
+    run_with_kills(clusters, lambda: os.kill(backends(clusters)[0], signal.SIGKILL))
+
+
+def test_all_processes_at_once(clusters):
+    def kill():
+        for pid in processes_in(data_folder(clusters)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    run_with_kills(clusters, kill)
+
+
+def test_owner_of_the_servers(clusters):
+    def kill():
+        clusters.kill()
+        clusters.start()
+    run_with_kills(clusters, kill)
+
+
+def test_owner_while_the_postmaster_stands_still(clusters):
+    def kill():
+        os.kill(clusters.info()["postmaster_pid"], signal.SIGSTOP)
+        clusters.kill()
+        clusters.start()
+    run_with_kills(clusters, kill)
