@@ -64,6 +64,6 @@ static_assert(!is_settable("work_mem") && !is_settable(""));
 /// What the service says it is. SHOW server_version, ParameterStatus, SHOW server_version_num,
 /// version(). Source: fact sheet 0.1, recorded September 2026.
 inline constexpr std::string_view kServerVersion = "16.15";
-inline constexpr std::string_view kServerVersionNumber = "160015";
+inline constexpr int kServerVersionNumber = 160015;
 
 }  // namespace zorya::query_processor::gate

@@ -1,0 +1,124 @@
+#include "query_processor/gate/ddl.h"
+
+#include "query_processor/gate/rules.h"
+
+extern "C" {
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+}
+
+namespace zorya::query_processor::gate {
+namespace {
+
+/// What this transaction has done so far. One backend, one thread.
+struct Notes {
+  bool ddl;
+  bool dml;
+};
+Notes notes{};
+int ddl_depth = 0;
+
+void forget(XactEvent event, void* /*argument*/) {
+  switch (event) {
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_ABORT:
+    case XACT_EVENT_PREPARE:
+      notes = {};
+      ddl_depth = 0;
+      return;
+    default:
+      return;
+  }
+}
+
+/// The lane is a heavyweight lock of ours: it is bounded by lock_timeout, kept to the end of the
+/// transaction and gone with its backend. Field 4 keeps it apart from advisory locks (1 and 2),
+/// which no client can take anyway.
+void enter_lane() {
+  LOCKTAG lane;
+  constexpr uint32 kLane = 0x5a4f5259;
+  SET_LOCKTAG_ADVISORY(lane, MyDatabaseId, kLane, 0, 3);
+  LockAcquire(&lane, ExclusiveLock, false, false);
+}
+
+/// Errors that say nothing of the statement: somebody else changed the catalogue, or held it.
+bool is_catalogue_conflict(const ErrorData* error) {
+  if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+      error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED) {
+    return true;
+  }
+  if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION) {
+    return error->schema_name != nullptr && strcmp(error->schema_name, "pg_catalog") == 0;
+  }
+  return error->sqlerrcode == ERRCODE_INTERNAL_ERROR && error->message != nullptr &&
+         (strcmp(error->message, "tuple concurrently updated") == 0 ||
+          strcmp(error->message, "tuple concurrently deleted") == 0);
+}
+
+}  // namespace
+
+void install_transaction_notes() { RegisterXactCallback(forget, nullptr); }
+
+void note_ddl() {
+  if (notes.ddl) refuse(Clause::kMultipleDdl);
+  if (notes.dml) refuse(Clause::kDdlAndDml);
+  notes.ddl = true;
+}
+
+void note_dml() {
+  if (notes.ddl) refuse(Clause::kDdlAndDml);
+  notes.dml = true;
+}
+
+bool in_ddl() { return ddl_depth > 0; }
+
+void run_guarded(void (*body)(void*), void* argument) {
+  MemoryContext context = CurrentMemoryContext;
+  PG_TRY();
+  { body(argument); }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    ErrorData* error = CopyErrorData();
+    if (!is_catalogue_conflict(error)) PG_RE_THROW();
+    FlushErrorState();
+    ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                    errmsg("schema has been updated by another transaction (OC001)")));
+  }
+  PG_END_TRY();
+}
+
+void run_ddl(void (*body)(void*), void* argument) {
+  const int timeout_outside = LockTimeout;
+  struct Call {
+    void (*body)(void*);
+    void* argument;
+  } call{body, argument};
+  ++ddl_depth;
+  LockTimeout =
+      timeout_outside > 0 ? std::min(timeout_outside, kDdlLockTimeoutMs) : kDdlLockTimeoutMs;
+  PG_TRY();
+  {
+    run_guarded(
+        [](void* data) {
+          const auto* inner = static_cast<Call*>(data);
+          enter_lane();
+          inner->body(inner->argument);
+        },
+        &call);
+  }
+  PG_FINALLY();
+  {
+    LockTimeout = timeout_outside;
+    ddl_depth = std::max(ddl_depth - 1, 0);
+  }
+  PG_END_TRY();
+}
+
+}  // namespace zorya::query_processor::gate

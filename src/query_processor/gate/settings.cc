@@ -1,0 +1,45 @@
+// set_config, and what the server says it is.
+#include "query_processor/gate/settings.h"
+
+#include "query_processor/gate/checks.h"
+#include "query_processor/gate/version.h"
+#include "query_processor/session.h"
+
+extern "C" {
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+}
+
+namespace zorya::query_processor::gate {
+namespace {
+
+/// server_version_num admits one value only, so it is changed where it is declared.
+void report_number(int number) {
+  config_generic** variables = get_guc_variables();
+  for (int i = 0; i < GetNumConfigOptions(); ++i) {
+    if (strcmp(variables[i]->name, "server_version_num") != 0) continue;
+    auto* variable = reinterpret_cast<config_int*>(variables[i]);
+    variable->boot_val = variable->reset_val = variable->min = variable->max = number;
+    *variable->variable = number;
+  }
+}
+
+}  // namespace
+
+void report_service_version() {
+  SetConfigOption("server_version", kServerVersion.data(), PGC_INTERNAL, PGC_S_OVERRIDE);
+  report_number(kServerVersionNumber);
+}
+
+}  // namespace zorya::query_processor::gate
+
+/// pg_catalog.set_config for everybody: PostgreSQL's own behind the list of settable parameters. It
+/// stands under a new oid, because fmgr calls built-in functions by oid whatever pg_proc says of
+/// them.
+ZORYA_SQL_FUNCTION(zorya_set_config) {
+  if (zorya::query_processor::is_client_session() && !PG_ARGISNULL(0)) {
+    zorya::query_processor::gate::check_setting(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+  }
+  return set_config_by_name(fcinfo);
+}

@@ -1,0 +1,87 @@
+// Column types: which exist, how wide they may be, which may be keys.
+#include "query_processor/gate/checks.h"
+
+extern "C" {
+#include "catalog/pg_type_d.h"
+#include "nodes/value.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/errcodes.h"
+#include "utils/lsyscache.h"
+}
+
+namespace zorya::query_processor::gate {
+namespace {
+
+constexpr int32 kCharLimit = 4096;
+constexpr int32 kVarcharLimit = 65535;
+/// numeric without a size is numeric(18,6), unlike PostgreSQL's.
+constexpr int32 kDefaultNumericMod = (18 << 16 | 6) + VARHDRSZ;
+
+const TypeRule* type_rule(Oid type) {
+  for (const TypeRule& rule : type_rules()) {
+    if (rule.type == type) return &rule;
+  }
+  return nullptr;
+}
+
+bool is_serial(const TypeName* type) {
+  static constexpr const char* kSerials[] = {"serial",  "serial4",     "bigserial",
+                                             "serial8", "smallserial", "serial2"};
+  if (list_length(type->names) != 1) return false;
+  for (const char* name : kSerials) {
+    if (strcmp(name, strVal(linitial(type->names))) == 0) return true;
+  }
+  return false;
+}
+
+void hold_width(Oid type, int32 modifier) {
+  const bool is_char = type == BPCHAROID && modifier > kCharLimit + VARHDRSZ;
+  if (!is_char && (type != VARCHAROID || modifier <= kVarcharLimit + VARHDRSZ)) return;
+  ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                  errmsg("Datatype limit greater than %d bytes not supported for %s",
+                         is_char ? kCharLimit : kVarcharLimit, is_char ? "char" : "varchar")));
+}
+
+}  // namespace
+
+Oid check_column_type(TypeName* type) {
+  if (type == nullptr) return InvalidOid;
+  if (is_serial(type)) {
+    // PostgreSQL's word for a macro that the service does not have.
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+                    errmsg("type \"%s\" does not exist", strVal(linitial(type->names)))));
+  }
+  const Oid type_id =
+      OidIsValid(type->typeOid) ? type->typeOid : LookupTypeNameOid(nullptr, type, true);
+  if (!OidIsValid(type_id)) return InvalidOid;
+  const Oid base = getBaseType(type_id);
+  if (type->setof || type_rule(base) == nullptr) {
+    refuse_text(psprintf("datatype %s not supported", format_type_be(base)));
+  }
+  if (type->typmods != NIL) {
+    Oid resolved = InvalidOid;
+    int32 modifier = -1;
+    typenameTypeIdAndMod(nullptr, type, &resolved, &modifier);
+    hold_width(resolved, modifier);
+  } else if (type_id == NUMERICOID && type->typemod == -1) {
+    type->typemod = kDefaultNumericMod;
+  }
+  return type_id;
+}
+
+void check_key_type(Oid type) {
+  if (!OidIsValid(type)) return;
+  const Oid base = getBaseType(type);
+  const TypeRule* rule = type_rule(base);
+  if (rule == nullptr || !rule->in_key) {
+    refuse_text(psprintf("datatype %s is not supported in a key", format_type_be(base)));
+  }
+}
+
+void check_collate(const CollateClause* collate) {
+  if (collate == nullptr) return;
+  if (strcmp(strVal(llast(collate->collname)), "C") != 0) refuse(Clause::kCollate);
+}
+
+}  // namespace zorya::query_processor::gate
