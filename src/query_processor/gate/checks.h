@@ -9,6 +9,7 @@ namespace zorya::query_processor::gate {
 
 void check_transaction(Node* node, const StatementContext& context);
 void check_set(Node* node, const StatementContext& context);
+void check_show(Node* node, const StatementContext& context);
 void check_copy(Node* node, const StatementContext& context);
 void check_explain(Node* node, const StatementContext& context);
 void check_vacuum(Node* node, const StatementContext& context);

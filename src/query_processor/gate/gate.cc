@@ -2,6 +2,7 @@
 
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
+#include "query_processor/gate/invalid_index.h"
 #include "query_processor/gate/jobs.h"
 #include "query_processor/gate/version.h"
 #include "query_processor/session.h"
@@ -13,11 +14,13 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "parser/analyze.h"
+#include "storage/lock.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
 #include "utils/errcodes.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 }
 
@@ -28,6 +31,14 @@ ProcessUtility_hook_type next_utility = nullptr;
 post_parse_analyze_hook_type next_analyze = nullptr;
 ExecutorStart_hook_type next_executor_start = nullptr;
 object_access_hook_type next_object_access = nullptr;
+
+/// Off only at a start for tests of what lies behind the gate (cursors, savepoints); no session can
+/// change it.
+bool gate_is_on = true;
+/// Accepted because clients set it; the join that it switches does not exist here.
+bool batched_nestloop = true;
+
+bool binds() { return gate_is_on && is_client_session(); }
 
 /// The arguments of ProcessUtility, so that it can be passed on from inside a guarded call.
 struct UtilityCall {
@@ -60,31 +71,72 @@ void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub
   }
 }
 
-/// CREATE INDEX ASYNC: built at once, and told as a job that has completed.
+/// Passes `call` on in a subtransaction. Null, or why the rows that are there do not fit, which
+/// fails a job and not the statement; every other error is raised.
+const char* run_job(const UtilityCall& call) {
+  MemoryContext context = CurrentMemoryContext;
+  ResourceOwner owner = CurrentResourceOwner;
+  const char* volatile failure = nullptr;
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(context);
+  PG_TRY();
+  {
+    pass_on(call);
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    ErrorData* error = CopyErrorData();
+    const bool rows_do_not_fit =
+        ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+        (error->schema_name == nullptr || strcmp(error->schema_name, "pg_catalog") != 0);
+    // Out of the subtransaction in any case: a transaction of one statement has no other way out of
+    // it.
+    FlushErrorState();
+    RollbackAndReleaseCurrentSubTransaction();
+    if (!rows_do_not_fit) ReThrowError(error);
+    failure = error->message;
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  return failure;
+}
+
+/// CREATE INDEX ASYNC: built at once, and told as a job that has ended. If the rows do not fit, an
+/// invalid entry stays until it is dropped, as the service leaves one.
 void run_index_build(void* boxed) {
   auto* call = static_cast<UtilityCall*>(boxed);
   const auto* statement = castNode(IndexStmt, call->planned->utilityStmt);
   const TimestampTz start = GetCurrentTimestamp();
+  auto* entry = static_cast<IndexStmt*>(copyObjectImpl(statement));
   created_relation = InvalidOid;
-  pass_on(*call);
+  const char* failure = run_job(*call);
   Oid index = created_relation;
-  if (!OidIsValid(index) && statement->if_not_exists && statement->idxname != nullptr) {
+  if (failure != nullptr) {
+    index = make_invalid_index(entry, call->query);
+    failure = kDuplicateKeyDetails;
+  } else if (!OidIsValid(index) && statement->if_not_exists && statement->idxname != nullptr) {
     // It was there before: its job is done, and a client that waits for it must not wait in vain.
     const Oid table = RangeVarGetRelid(statement->relation, NoLock, true);
     index = get_relname_relid(statement->idxname, get_rel_namespace(table));
+    if (OidIsValid(index) && !get_index_isvalid(index)) failure = kDuplicateKeyDetails;
   }
   CommandCounterIncrement();
-  record_job({JobType::kIndexBuild, index, start, nullptr});
+  record_job({JobType::kIndexBuild, index, start, failure});
+  if (call->completion != nullptr) SetQueryCompletion(call->completion, CMDTAG_CREATE_INDEX, 0);
 }
 
 void run_validation(void* boxed) {
   auto* call = static_cast<UtilityCall*>(boxed);
-  const TimestampTz start = GetCurrentTimestamp();
-  pass_on(*call);
   const auto* statement = castNode(AlterTableStmt, call->planned->utilityStmt);
+  const TimestampTz start = GetCurrentTimestamp();
   const Oid table = RangeVarGetRelid(statement->relation, NoLock, true);
+  const char* failure = run_job(*call);
   CommandCounterIncrement();
-  record_job({JobType::kValidation, table, start, nullptr});
+  record_job({JobType::kValidation, table, start, failure});
+  if (call->completion != nullptr) SetQueryCompletion(call->completion, CMDTAG_ALTER_TABLE, 0);
 }
 
 bool validates_constraint(Node* node) {
@@ -165,20 +217,20 @@ void on_utility(PlannedStmt* planned, const char* query, bool read_only_tree,
                          parameters, environment, destination,    completion};
   // What a schema change runs below itself is PostgreSQL's own, made of a statement that was looked
   // at.
-  if (!is_client_session() || context == PROCESS_UTILITY_SUBCOMMAND) return pass_on(call);
+  if (!binds() || context == PROCESS_UTILITY_SUBCOMMAND) return pass_on(call);
   run_client_utility(call);
 }
 
 void on_analyze(ParseState* state, Query* query, JumbleState* jumble) {
   if (next_analyze != nullptr) next_analyze(state, query, jumble);
-  if (is_client_session()) check_query(query);
+  if (binds()) check_query(query);
 }
 
 void on_executor_start(QueryDesc* query, int flags) {
   const bool changes_data =
       (query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE) &&
       (flags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
-  if (changes_data && is_client_session() && !in_ddl()) note_dml();
+  if (changes_data && binds() && !in_ddl()) note_dml();
   if (next_executor_start != nullptr) {
     next_executor_start(query, flags);
   } else {
@@ -186,9 +238,17 @@ void on_executor_start(QueryDesc* query, int flags) {
   }
 }
 
+void define_settings() {
+  DefineCustomBoolVariable("zorya.gate", "Refuses what the service refuses.", nullptr, &gate_is_on,
+                           true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("dsql.enable_batched_nestloop", "Accepted, without effect.", nullptr,
+                           &batched_nestloop, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
 }  // namespace
 
 void install() {
+  define_settings();
   report_service_version();
   install_transaction_notes();
   next_utility = ProcessUtility_hook;

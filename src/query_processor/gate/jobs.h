@@ -13,13 +13,17 @@ inline constexpr int kJobNotice = MAKE_SQLSTATE('Z', 'R', '0', '0', '1');
 /// Rows of ended jobs are kept this long.
 inline constexpr int kJobRetentionMinutes = 30;
 
+/// The details of a unique index whose rows hold a key twice, as recorded.
+inline constexpr const char* kDuplicateKeyDetails =
+    "Found duplicate key while validating index for UCVs";
+
 enum class JobType { kIndexBuild, kValidation };
 
 struct Job {
   JobType type;
   Oid object;               // of pg_class
   std::int64_t start_time;  // TimestampTz
-  const char* failure;      // null: completed
+  const char* failure;      // becomes `details`; null: completed
 };
 
 /// Writes the job into sys.job_log and sends the notice. In a transaction.

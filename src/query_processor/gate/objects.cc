@@ -107,11 +107,20 @@ bool names_temporary(List* qualified_name) {
   return list_length(qualified_name) > 1 && is_temporary_schema(strVal(linitial(qualified_name)));
 }
 
+/// Schemas whose contents nobody may grant on; of `public` it is only the schema itself.
+bool is_catalogue_schema(const char* name) {
+  return strcmp(name, "sys") == 0 || strcmp(name, "information_schema") == 0 ||
+         strncmp(name, "pg_", 3) == 0;
+}
+
 void check_grant_schemas(const GrantStmt* statement) {
-  if (statement->objtype != OBJECT_SCHEMA) return;
+  const bool all_inside = statement->targtype == ACL_TARGET_ALL_IN_SCHEMA;
+  if (!all_inside && statement->objtype != OBJECT_SCHEMA) return;
   ListCell* cell;
   foreach (cell, statement->objects) {
-    if (is_system_schema(strVal(lfirst(cell)))) refuse(Clause::kSystemEntity);
+    const char* name = strVal(lfirst(cell));
+    if (is_catalogue_schema(name) || (!all_inside && is_system_schema(name)))
+      refuse(Clause::kSystemEntity);
   }
 }
 
@@ -171,7 +180,7 @@ void check_alter_sequence(Node* node, const StatementContext& /*context*/) {
 
 void check_create_domain(Node* node, const StatementContext& /*context*/) {
   auto* statement = castNode(CreateDomainStmt, node);
-  if (names_temporary(statement->domainname)) refuse(Clause::kTemporaryTable);
+  if (names_temporary(statement->domainname)) refuse(Clause::kTemporaryObject);
   check_collate(statement->collClause);
   check_column_type(statement->typeName);
 }
@@ -191,7 +200,7 @@ void check_create_view(Node* node, const StatementContext& /*context*/) {
 void check_create_function(Node* node, const StatementContext& /*context*/) {
   const auto* statement = castNode(CreateFunctionStmt, node);
   if (statement->is_procedure) refuse(Clause::kProcedure);
-  if (names_temporary(statement->funcname)) refuse(Clause::kTemporaryTable);
+  if (names_temporary(statement->funcname)) refuse(Clause::kTemporaryObject);
   check_language(statement->options);
   ListCell* cell;
   foreach (cell, statement->options) {
@@ -245,7 +254,7 @@ void check_grant(Node* node, const StatementContext& /*context*/) {
   const auto* statement = castNode(GrantStmt, node);
   const char* verb = statement->is_grant ? "GRANT" : "REVOKE";
   if (!takes(kGrant, statement->objtype)) refuse_object(verb);
-  if (statement->targtype == ACL_TARGET_OBJECT) check_grant_schemas(statement);
+  check_grant_schemas(statement);
 }
 
 void check_default_privileges(Node* node, const StatementContext& /*context*/) {

@@ -6,6 +6,7 @@
 #include "query_processor/session.h"
 
 extern "C" {
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -14,22 +15,33 @@ extern "C" {
 namespace zorya::query_processor::gate {
 namespace {
 
-/// server_version_num admits one value only, so it is changed where it is declared.
-void report_number(int number) {
+config_int* number_named(const char* name) {
   config_generic** variables = get_guc_variables();
   for (int i = 0; i < GetNumConfigOptions(); ++i) {
-    if (strcmp(variables[i]->name, "server_version_num") != 0) continue;
-    auto* variable = reinterpret_cast<config_int*>(variables[i]);
-    variable->boot_val = variable->reset_val = variable->min = variable->max = number;
-    *variable->variable = number;
+    if (strcmp(variables[i]->name, name) == 0) return reinterpret_cast<config_int*>(variables[i]);
   }
+  return nullptr;
+}
+
+/// server_version_num admits one value only, so it is changed where it is declared.
+void report_version_number(int number) {
+  config_int* variable = number_named("server_version_num");
+  if (variable == nullptr) return;
+  variable->boot_val = variable->reset_val = variable->min = variable->max = number;
+  *variable->variable = number;
+}
+
+/// The service says 20 whatever its real limit is.
+const char* show_max_connections() {
+  return is_client_session() ? kReportedMaxConnections.data() : psprintf("%d", MaxConnections);
 }
 
 }  // namespace
 
 void report_service_version() {
   SetConfigOption("server_version", kServerVersion.data(), PGC_INTERNAL, PGC_S_OVERRIDE);
-  report_number(kServerVersionNumber);
+  report_version_number(kServerVersionNumber);
+  if (config_int* shown = number_named("max_connections")) shown->show_hook = show_max_connections;
 }
 
 }  // namespace zorya::query_processor::gate

@@ -65,5 +65,7 @@ static_assert(!is_settable("work_mem") && !is_settable(""));
 /// version(). Source: fact sheet 0.1, recorded September 2026.
 inline constexpr std::string_view kServerVersion = "16.15";
 inline constexpr int kServerVersionNumber = 160015;
+/// SHOW max_connections, unrelated to the real limit. Fact sheet 3.1.
+inline constexpr std::string_view kReportedMaxConnections = "20";
 
 }  // namespace zorya::query_processor::gate

@@ -29,7 +29,7 @@ constexpr StatementRule kStatements[] = {
     {T_TransactionStmt, "Transaction", "BEGIN, COMMIT, ROLLBACK", kTaken, check_transaction,
      nullptr, kR},
     {T_VariableSetStmt, "VariableSet", "SET, RESET", kTaken, check_set, nullptr, kR},
-    {T_VariableShowStmt, "VariableShow", "SHOW", kTaken, nullptr, nullptr, kR},
+    {T_VariableShowStmt, "VariableShow", "SHOW", kTaken, check_show, nullptr, kR},
     {T_CopyStmt, "Copy", "COPY FROM STDIN, COPY TO STDOUT", kTaken, check_copy, nullptr, kS},
     {T_ExplainStmt, "Explain", "EXPLAIN", kTaken, check_explain, nullptr, kD},
     {T_CallStmt, "Call", "CALL", kTaken, check_call, nullptr, kR},
@@ -254,6 +254,11 @@ void check_set(Node* node, const StatementContext& /*context*/) {
     }
   }
   refuse(Clause::kSetTransaction);
+}
+
+void check_show(Node* node, const StatementContext& /*context*/) {
+  if (pg_strcasecmp(castNode(VariableShowStmt, node)->name, "lc_collate") == 0)
+    refuse(Clause::kShowCollation);
 }
 
 void check_copy(Node* node, const StatementContext& /*context*/) {

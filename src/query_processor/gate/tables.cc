@@ -337,10 +337,10 @@ const char* object_word(ObjectType object) {
 void check_alter_command(const AlterTableStmt* statement, AlterTableCmd* command, bool is_async) {
   const AlterTableRule* rule = alter_table_rule(command->subtype);
   if (rule == nullptr) refuse_text("unsupported ALTER TABLE statement");
-  if (rule->answer != kTaken) refuse_text(rule->text);
   if (!object_takes(statement->objtype, command->subtype)) {
     refuse_text(psprintf("unsupported ALTER %s statement", object_word(statement->objtype)));
   }
+  if (rule->answer != kTaken) refuse_text(rule->text);
   switch (command->subtype) {
     case AT_AddColumn:
       return check_added_column(castNode(ColumnDef, command->def));
