@@ -124,8 +124,6 @@ REVOKE ALL ON LANGUAGE sql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE sql TO PUBLIC;
 REVOKE ALL ON DATABASE postgres FROM PUBLIC;
 GRANT CONNECT ON DATABASE postgres TO PUBLIC;
-GRANT CREATE ON DATABASE postgres TO admin;  -- schemas
-REVOKE CREATE, USAGE ON SCHEMA public FROM PUBLIC;  -- admin's own; other roles have their own schema
 REVOKE ALL ON pg_catalog.pg_stat_activity, pg_catalog.pg_locks, pg_catalog.pg_stat_replication, pg_catalog.pg_stat_ssl,
   pg_catalog.pg_stat_gssapi, pg_catalog.pg_prepared_xacts, pg_catalog.pg_cursors, pg_catalog.pg_prepared_statements,
   pg_catalog.pg_stat_wal_receiver, pg_catalog.pg_replication_slots, pg_catalog.pg_user_mappings FROM PUBLIC;
