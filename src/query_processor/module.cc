@@ -1,9 +1,14 @@
+#include "query_processor/backend.h"
+#include "query_processor/commit.h"
 #include "query_processor/gate/gate.h"
-#include "query_processor/pg/server.h"
+#include "query_processor/hooks.h"
+#include "query_processor/identity.h"
+#include "query_processor/pg/boundary.h"
+#include "query_processor/settings.h"
+#include "query_processor/shared_state.h"
+#include "query_processor/table_am.h"
 
 extern "C" {
-#include "access/heapam.h"
-#include "access/tableam.h"
 #include "miscadmin.h"
 }
 
@@ -14,12 +19,23 @@ void _PG_init();
 }
 #pragma GCC visibility pop
 
-ZORYA_SQL_FUNCTION(zorya_table_am_handler) { PG_RETURN_POINTER(GetHeapamTableAmRoutine()); }
-
 extern "C" void _PG_init() {
+  namespace qp = zorya::query_processor;
   if (!process_shared_preload_libraries_in_progress) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("zorya_query_processor must be in shared_preload_libraries")));
   }
-  zorya::query_processor::gate::install();
+  qp::pg::enter([]() -> qp::pg::Result<void> {
+    qp::backend = new qp::Backend;
+    return {};
+  });
+  qp::define_settings();
+  qp::install_shared_state();
+  qp::install_table_am();
+  qp::install_identity_cache();
+  qp::install_commit();
+  qp::install_hooks();
+  // The gate comes last, so that what it refuses is refused before anything of the above happens.
+  qp::gate::install();
+  qp::reserve_setting_names();
 }

@@ -1,0 +1,217 @@
+#include "query_processor/commit.h"
+
+#include "query_processor/backend.h"
+#include "query_processor/commit_ids.h"
+#include "query_processor/errors.h"
+#include "query_processor/identity.h"
+#include "query_processor/limits.h"
+#include "query_processor/pg/boundary.h"
+#include "query_processor/pg/version.h"
+#include "query_processor/plant.h"
+#include "query_processor/shared_state.h"
+
+extern "C" {
+#include "access/table.h"
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+}
+
+namespace zorya::query_processor {
+namespace {
+
+// ------------------------------------------------------------------ the verdict
+
+void claim_keys() {
+  adjudicator::WriteRecord record;
+  record.commit_id = own_commit_id();
+  record.snapshot = transaction_snapshot();
+  record.changes = pg::enter([]() -> pg::Result<std::span<const adjudicator::KeyChange>> {
+    return backend->write_set.keys_to_adjudicate();
+  });
+  if (planted("skip_write_keys")) {
+    record.changes =
+        record.changes.first(record.changes.size() - backend->write_set.entries_to_apply().size());
+  }
+  switch (adjudicate(record)) {
+    case adjudicator::Verdict::kCommitted:
+      ++counters().committed;
+      return;
+    case adjudicator::Verdict::kConflict:
+      ++counters().conflicts;
+      break;
+    case adjudicator::Verdict::kNoRoom:
+      ++counters().no_room;
+      break;
+  }
+  raise_conflict();
+}
+
+// ------------------------------------------------------------------ the apply
+
+/// The table that is being written, and what its index entries need. Plain data.
+struct OpenTable {
+  Relation relation = nullptr;
+  EState* state = nullptr;
+  ResultRelInfo* indexes = nullptr;
+  TupleTableSlot* slot = nullptr;
+};
+
+void close_indexes(OpenTable* table) {
+  if (table->indexes == nullptr) return;
+  ExecCloseIndices(table->indexes);
+  ExecDropSingleTupleTableSlot(table->slot);
+  FreeExecutorState(table->state);
+  table->indexes = nullptr;
+}
+
+void close_table_of(OpenTable* table) {
+  if (table->relation == nullptr) return;
+  close_indexes(table);
+  table_close(table->relation, NoLock);
+  table->relation = nullptr;
+}
+
+/// Opened now, with the indexes that it has now; the statement's lock on it is still held.
+void open_table_of(OpenTable* table, Oid relation) {
+  if (table->relation != nullptr && RelationGetRelid(table->relation) == relation) return;
+  close_table_of(table);
+  table->relation = table_open(relation, NoLock);
+}
+
+void open_indexes(OpenTable* table) {
+  if (table->indexes != nullptr) return;
+  table->state = CreateExecutorState();
+  table->indexes = makeNode(ResultRelInfo);
+  InitResultRelInfo(table->indexes, table->relation, 0, nullptr, 0);
+  ExecOpenIndices(table->indexes, false);
+  table->slot = MakeSingleTupleTableSlot(RelationGetDescr(table->relation), &TTSOpsHeapTuple);
+}
+
+void enter_into_indexes(OpenTable* table, HeapTuple tuple) {
+  open_indexes(table);
+  if (table->indexes->ri_NumIndices == 0) return;
+  ExecStoreHeapTuple(tuple, table->slot, false);
+  table->slot->tts_tid = tuple->t_self;
+  table->slot->tts_tableOid = RelationGetRelid(table->relation);
+  list_free(pg::insert_index_entries(table->indexes, table->slot, table->state));
+  ResetPerTupleExprContext(table->state);
+}
+
+/// The heap is the second guard: it must agree with the verdict.
+void heap_disagrees(const Entry& entry, TM_Result result) {
+  ++counters().apply_failures;
+  backend->applying = false;
+  ereport(LOG,
+          (errmsg("the heap disagreed with the adjudicator: result %d on table %u, row (%u,%u)",
+                  static_cast<int>(result), entry.relation, entry.base.block, entry.base.offset)));
+  raise_conflict();
+}
+
+void apply_entry(OpenTable* table, Entry* entry, CommandId command, bool early) {
+  open_table_of(table, entry->relation);
+  const Version& version = *entry->newest;
+  ItemPointerData tid = item_pointer(entry->base);
+  TM_FailureData failure;
+  if (version.tuple == nullptr) {
+    const TM_Result result =
+        pg::delete_row(table->relation, &tid, command, version.left_partition, &failure);
+    if (result != TM_Ok) heap_disagrees(*entry, result);
+    entry->applied_row = entry->base;
+    ++counters().rows_deleted;
+  } else {
+    // After an early apply the version may be needed once more: a rollback of the subtransaction
+    // revives it.
+    auto* tuple = static_cast<HeapTuple>(version.tuple);
+    if (early) tuple = heap_copytuple(tuple);
+    const TM_Result result = pg::update_row(table->relation, &tid, tuple, command, &failure);
+    if (result != TM_Ok) heap_disagrees(*entry, result);
+    entry->applied_row = row_id(&tuple->t_self);
+    if (HeapTupleIsHeapOnly(tuple)) {
+      ++counters().rows_updated_hot;
+    } else {
+      ++counters().rows_updated;
+      enter_into_indexes(table, tuple);
+    }
+  }
+  entry->applied_in = GetCurrentSubTransactionId();
+}
+
+void apply(bool early) {
+  const auto entries = pg::enter([]() -> pg::Result<std::span<Entry* const>> {
+    return backend->write_set.entries_to_apply();
+  });
+  if (entries.empty()) return;
+  backend->applying = true;
+  // TOAST and index expressions need one.
+  PushActiveSnapshot(GetTransactionSnapshot());
+  const CommandId command = GetCurrentCommandId(true);
+  OpenTable table;
+  for (Entry* entry : entries) apply_entry(&table, entry, command, early);
+  close_table_of(&table);
+  PopActiveSnapshot();
+  backend->applying = false;
+  if (early) CommandCounterIncrement();
+}
+
+// ------------------------------------------------------------------ the ends of transactions
+
+void forget_everything() {
+  backend->write_set.clear();
+  backend->memory = nullptr;  // went with the transaction
+  backend->applying = false;
+  backend->building = 0;
+  release_retired_keys();
+}
+
+void on_transaction(XactEvent event, void*) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+      if (backend->write_set.nothing_to_commit()) return;
+      claim_keys();
+      apply(/*early=*/false);
+      return;
+    case XACT_EVENT_PRE_PREPARE:
+      // The keys of a prepared transaction would be forgotten by a restart.
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("unsupported transaction statement: PREPARE TRANSACTION")));
+      return;
+    case XACT_EVENT_COMMIT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+      forget_everything();
+      return;
+    default:
+      return;
+  }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId number, SubTransactionId, void*) {
+  if (event == SUBXACT_EVENT_START_SUB) {
+    pg::enter([&]() -> pg::Result<void> {
+      backend->write_set.start_subtransaction(number);
+      return {};
+    });
+  } else if (event == SUBXACT_EVENT_ABORT_SUB) {
+    backend->applying = false;
+    backend->write_set.abort_subtransaction(number);
+  }
+}
+
+}  // namespace
+
+void install_commit() {
+  RegisterXactCallback(on_transaction, nullptr);
+  RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+void apply_early() {
+  if (!backend->write_set.has_versions()) return;
+  check_isolation_level();
+  claim_keys();
+  apply(/*early=*/true);
+}
+
+}  // namespace zorya::query_processor

@@ -1,0 +1,17 @@
+#pragma once
+
+/// The errors that the transaction rules raise, with the service's SQLSTATE and text. None returns.
+namespace zorya::query_processor {
+
+/// 40001 OC000: the loser of a conflict, at COMMIT.
+[[noreturn]] void raise_conflict();
+/// 40001 OC001: the catalogue is newer than the transaction.
+[[noreturn]] void raise_schema_changed();
+/// 0A000: a level other than REPEATABLE READ reached a table.
+[[noreturn]] void raise_isolation_level(const char* level);
+/// 54000: more rows changed (or marked) than a transaction may.
+[[noreturn]] void raise_row_limit();
+/// 54000: older than a transaction may be.
+[[noreturn]] void raise_age_limit(long long age_s, int age_s_max);
+
+}  // namespace zorya::query_processor

@@ -1,0 +1,353 @@
+#include "query_processor/identity.h"
+
+#include "query_processor/errors.h"
+#include "query_processor/pg/boundary.h"
+#include "query_processor/plant.h"
+
+#include <unordered_map>
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "common/hashfn.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "nodes/nodes.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+}
+
+namespace zorya::query_processor {
+namespace {
+
+using adjudicator::KeyHash;
+using adjudicator::LockClass;
+
+constexpr std::uint64_t kSeedHigh = 0x5a6f727961204b31U;
+constexpr std::uint64_t kSeedLow = 0x5a6f727961204b32U;
+
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x ^= x >> 33;
+  x *= 0xff51afd7ed558ccdU;
+  x ^= x >> 33;
+  x *= 0xc4ceb9fe1a85ec53U;
+  x ^= x >> 33;
+  return x;
+}
+
+void add(KeyHash* hash, std::uint64_t high, std::uint64_t low) noexcept {
+  hash->high = mix(hash->high * 0x9e3779b97f4a7c15U + high + 1);
+  hash->low = mix(hash->low * 0xc2b2ae3d27d4eb4fU + low + 1);
+}
+void add(KeyHash* hash, std::uint64_t value) noexcept { add(hash, value, value); }
+
+void add_text(KeyHash* hash, const char* text) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text);
+  const auto length = static_cast<int>(std::strlen(text));
+  add(hash, DatumGetUInt64(hash_any_extended(bytes, length, kSeedHigh)),
+      DatumGetUInt64(hash_any_extended(bytes, length, kSeedLow)));
+}
+
+/// One column of a key, and how the equality image of its values is hashed.
+struct KeyColumn {
+  AttrNumber attribute;  // 0: an expression
+  Oid collation;
+  bool extended;  // the hash function takes a seed and gives 64 bits
+  FmgrInfo hash;
+};
+
+/// A unique or exclusion index as the adjudicator sees it. Lives in its table's memory context.
+struct KeySpace {
+  KeyHash hash;
+  bool hashable;  // false: all values of the index count as one key (exclusion, or a type without
+                  // hashing)
+  bool computed;  // has expressions or a predicate
+  bool nulls_equal;
+  TransactionId made_by;  // the transaction that made or last changed the index entry
+  int column_count;
+  KeyColumn columns[INDEX_MAX_KEYS];
+  IndexInfo* info;
+};
+
+/// The key spaces of one table. Never changed once built; replaced when PostgreSQL says that the
+/// table changed.
+struct TableKeys {
+  MemoryContext memory;
+  TableKeys* next_retired;
+  int count;
+  KeySpace* spaces;
+  int identity_count;
+  KeySpace** identities;  // those that can identify a row, the primary key first
+};
+
+// Of this backend. Retired ones may still be in use by callers up the stack, so they live until the
+// transaction ends.
+std::unordered_map<Oid, TableKeys*>* cached = nullptr;
+TableKeys* retired = nullptr;
+std::uint64_t invalidation_count = 0;
+
+void retire(TableKeys* keys) noexcept {
+  keys->next_retired = retired;
+  retired = keys;
+}
+
+void on_relation_changed(Datum, Oid relation) {
+  ++invalidation_count;
+  if (cached == nullptr) return;
+  if (relation == InvalidOid) {
+    for (const auto& [oid, keys] : *cached) retire(keys);
+    cached->clear();
+    return;
+  }
+  const auto found = cached->find(relation);
+  if (found == cached->end()) return;
+  retire(found->second);
+  cached->erase(found);
+}
+
+// ------------------------------------------------------------------ building
+
+/// Finds how values of an index column are hashed so that equal ones hash alike. False if there is
+/// no way.
+bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
+  *equality = get_opfamily_member(index->rd_opfamily[column], index->rd_opcintype[column],
+                                  index->rd_opcintype[column], BTEqualStrategyNumber);
+  const Oid type = TupleDescAttr(RelationGetDescr(index), column)->atttypid;
+  const TypeCacheEntry* known =
+      lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_EXTENDED_PROC);
+  if (!OidIsValid(*equality)) return false;
+  if (known->eq_opr == *equality && OidIsValid(known->hash_extended_proc)) {
+    out->extended = true;
+    fmgr_info_cxt(known->hash_extended_proc, &out->hash, CurrentMemoryContext);
+    return true;
+  }
+  RegProcedure left = InvalidOid;
+  if (IsPolymorphicType(index->rd_opcintype[column]) ||
+      !get_op_hash_functions(*equality, &left, nullptr)) {
+    return false;
+  }
+  out->extended = false;
+  fmgr_info_cxt(left, &out->hash, CurrentMemoryContext);
+  return true;
+}
+
+void build_space(Relation index, KeySpace* space) {
+  const Form_pg_index form = index->rd_index;
+  space->hash = {kSeedHigh, kSeedLow};
+  space->hashable = form->indisunique;
+  space->nulls_equal = form->indnullsnotdistinct;
+  space->made_by = HeapTupleHeaderGetXmin(index->rd_indextuple->t_data);
+  space->info = BuildIndexInfo(index);
+  space->computed = space->info->ii_Predicate != NIL || space->info->ii_Expressions != NIL;
+  space->column_count = form->indnkeyatts;
+  add(&space->hash, form->indrelid);
+  add(&space->hash, space->nulls_equal ? 1 : 0);
+  for (int i = 0; i < space->column_count; ++i) {
+    KeyColumn* column = &space->columns[i];
+    Oid equality = InvalidOid;
+    column->attribute = form->indkey.values[i];
+    column->collation = index->rd_indcollation[i];
+    if (space->hashable && !find_hash(index, i, column, &equality)) space->hashable = false;
+    add(&space->hash, static_cast<std::uint64_t>(static_cast<std::uint16_t>(column->attribute)));
+    add(&space->hash, (std::uint64_t{equality} << 32) | column->collation);
+  }
+  if (space->computed) {
+    add_text(&space->hash, nodeToString(space->info->ii_Expressions));
+    add_text(&space->hash, nodeToString(space->info->ii_Predicate));
+  }
+}
+
+bool can_identify(const KeySpace& space, const FormData_pg_index& form) {
+  return space.hashable && !space.computed && form.indimmediate && form.indisvalid;
+}
+
+void build_spaces(Relation relation, List* indexes, TableKeys* keys) {
+  const int count = list_length(indexes);
+  const Oid primary = relation->rd_pkindex;
+  keys->spaces = static_cast<KeySpace*>(
+      palloc0(sizeof(KeySpace) * static_cast<std::size_t>(std::max(count, 1))));
+  keys->identities = static_cast<KeySpace**>(
+      palloc0(sizeof(KeySpace*) * static_cast<std::size_t>(std::max(count, 1))));
+  ListCell* cell = nullptr;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    if (index->rd_index->indisunique || index->rd_index->indisexclusion) {
+      KeySpace* space = &keys->spaces[keys->count++];
+      build_space(index, space);
+      if (can_identify(*space, *index->rd_index)) {
+        KeySpace** at = &keys->identities[keys->identity_count++];
+        *at = space;
+        if (RelationGetRelid(index) == primary) std::swap(*at, keys->identities[0]);
+      }
+    }
+    index_close(index, NoLock);
+  }
+}
+
+TableKeys* keys_of(Relation relation) {
+  const Oid oid = RelationGetRelid(relation);
+  if (cached != nullptr) {
+    const auto found = cached->find(oid);
+    if (found != cached->end()) return found->second;
+  }
+  const std::uint64_t invalidations_before = invalidation_count;
+  List* indexes = RelationGetIndexList(relation);
+  MemoryContext memory =
+      AllocSetContextCreate(CurrentMemoryContext, "zorya table keys", ALLOCSET_SMALL_SIZES);
+  MemoryContext outer = MemoryContextSwitchTo(memory);
+  auto* keys = static_cast<TableKeys*>(palloc0(sizeof(TableKeys)));
+  keys->memory = memory;
+  build_spaces(relation, indexes, keys);
+  MemoryContextSwitchTo(outer);
+  list_free(indexes);
+  const bool current = invalidation_count == invalidations_before;
+  pg::enter([&]() -> pg::Result<void> {
+    if (cached == nullptr) cached = new std::unordered_map<Oid, TableKeys*>;
+    if (current) cached->emplace(oid, keys);
+    return {};
+  });
+  // It is complete and reachable now: from here on it lives until PostgreSQL says that the table
+  // changed. If it did so while we looked, what we have is good for this statement, whose lock
+  // holds the table still, and no longer.
+  MemoryContextSetParent(memory, CacheMemoryContext);
+  if (!current) retire(keys);
+  return keys;
+}
+
+// ------------------------------------------------------------------ hashing
+
+/// False if a null makes the row free of this key.
+bool hash_values(KeySpace* space, const Datum* values, const bool* nulls, KeyHash* out) {
+  *out = space->hash;
+  for (int i = 0; i < space->column_count; ++i) {
+    if (nulls[i]) {
+      if (!space->nulls_equal) return false;
+      add(out, 0x6e756c6cU);
+      continue;
+    }
+    KeyColumn* column = &space->columns[i];
+    if (column->extended) {
+      add(out,
+          DatumGetUInt64(FunctionCall2Coll(&column->hash, column->collation, values[i],
+                                           UInt64GetDatum(kSeedHigh))),
+          DatumGetUInt64(FunctionCall2Coll(&column->hash, column->collation, values[i],
+                                           UInt64GetDatum(kSeedLow))));
+    } else {
+      add(out, DatumGetUInt32(FunctionCall1Coll(&column->hash, column->collation, values[i])));
+    }
+  }
+  return true;
+}
+
+/// The key of the row in `slot`; false if it has none in this space. `state` is made on the first
+/// need.
+bool key_of_slot(KeySpace* space, TupleTableSlot* slot, EState** state, KeyHash* out) {
+  Datum values[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
+  if (!space->computed) {
+    if (!space->hashable) {
+      *out = space->hash;
+      return true;
+    }
+    for (int i = 0; i < space->column_count; ++i) {
+      values[i] = slot_getattr(slot, space->columns[i].attribute, &nulls[i]);
+    }
+    return hash_values(space, values, nulls, out);
+  }
+  if (*state == nullptr) *state = CreateExecutorState();
+  ExprContext* context = GetPerTupleExprContext(*state);
+  context->ecxt_scantuple = slot;
+  // The prepared expressions belong to this state, the cached description to the table.
+  IndexInfo info = *space->info;
+  info.ii_ExpressionsState = NIL;
+  info.ii_PredicateState = nullptr;
+  if (info.ii_Predicate != NIL && !ExecQual(ExecPrepareQual(info.ii_Predicate, *state), context))
+    return false;
+  FormIndexDatum(&info, slot, *state, values, nulls);
+  if (!space->hashable) {
+    *out = space->hash;
+    return true;
+  }
+  return hash_values(space, values, nulls, out);
+}
+
+void refuse_newer_index(const KeySpace& space) {
+  if (!TransactionIdIsNormal(space.made_by) || TransactionIdIsCurrentTransactionId(space.made_by))
+    return;
+  if (XidInMVCCSnapshot(space.made_by, GetTransactionSnapshot())) raise_schema_changed();
+}
+
+void add_key(WriteSet& set, const KeyHash& hash) {
+  pg::enter([&]() -> pg::Result<void> {
+    set.add_key({hash, LockClass::kUpdate});
+    return {};
+  });
+}
+
+}  // namespace
+
+void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
+                  TupleTableSlot* replaced) {
+  // Nobody else can see a table that this transaction made, nor its rows before it commits.
+  if (relation->rd_createSubid != InvalidSubTransactionId) return;
+  TableKeys* keys = keys_of(relation);
+  EState* state = nullptr;
+  for (int i = 0; i < keys->count; ++i) {
+    KeySpace* space = &keys->spaces[i];
+    KeyHash now;
+    KeyHash before;
+    refuse_newer_index(*space);
+    if (!key_of_slot(space, slot, &state, &now)) continue;
+    if (replaced != nullptr && space->hashable && key_of_slot(space, replaced, &state, &before) &&
+        before == now) {
+      continue;
+    }
+    if (planted("skip_unique_key")) continue;
+    add_key(set, now);
+  }
+  if (state != nullptr) FreeExecutorState(state);
+}
+
+WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place) {
+  TableKeys* keys = keys_of(relation);
+  for (int i = 0; i < keys->identity_count; ++i) {
+    KeySpace* space = keys->identities[i];
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    bool any_null = false;
+    refuse_newer_index(*space);
+    for (int c = 0; c < space->column_count; ++c) {
+      values[c] =
+          heap_getattr(tuple, space->columns[c].attribute, RelationGetDescr(relation), &nulls[c]);
+      any_null |= nulls[c];
+    }
+    KeyHash hash;
+    if (!any_null && hash_values(space, values, nulls, &hash)) return {hash, true};
+  }
+  KeyHash hash{kSeedLow, kSeedHigh};
+  add(&hash, RelationGetRelid(relation));
+  add(&hash, (std::uint64_t{place.block} << 16) | place.offset);
+  return {hash, false};
+}
+
+void install_identity_cache() { CacheRegisterRelcacheCallback(on_relation_changed, 0); }
+
+void release_retired_keys() noexcept {
+  while (retired != nullptr) {
+    TableKeys* keys = retired;
+    retired = keys->next_retired;
+    MemoryContextDelete(keys->memory);
+  }
+}
+
+}  // namespace zorya::query_processor

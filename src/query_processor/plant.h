@@ -1,0 +1,14 @@
+#pragma once
+
+namespace zorya::query_processor {
+
+/// True if the fault of that name is planted (the environment's ZORYA_PLANT names it). Only in the
+/// module built for the tests of the tests; in the shipped one it is constant false and costs
+/// nothing.
+#ifdef ZORYA_PLANT
+bool planted(const char* fault);
+#else
+constexpr bool planted(const char*) { return false; }
+#endif
+
+}  // namespace zorya::query_processor

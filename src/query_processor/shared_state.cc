@@ -1,0 +1,130 @@
+#include "query_processor/shared_state.h"
+
+#include "query_processor/commit_ids.h"
+#include "query_processor/pg/server.h"
+#include "query_processor/settings.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <new>
+
+extern "C" {
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+}
+
+namespace zorya::query_processor {
+namespace {
+
+using adjudicator::RecentKeys;
+
+constexpr const char* kTrancheName = "zorya_adjudicator";
+
+// Layout 1. Written by the postmaster at the start; then the counters by any backend, the rest
+// under the decision lock.
+struct SharedState {
+  std::uint32_t layout_version;
+  std::uint32_t unused;
+  CommitCounters counters;
+  std::uint64_t keys_decided;        // since the last sweep
+  std::uint64_t touched_bytes_high;  // of the table, since pages were last given back
+};
+
+SharedState* shared = nullptr;
+RecentKeys* recent_keys = nullptr;
+LWLock* decision_lock = nullptr;
+shmem_request_hook_type previous_request = nullptr;
+shmem_startup_hook_type previous_startup = nullptr;
+
+std::size_t recent_keys_size_bytes() {
+  return static_cast<std::size_t>(settings().recent_keys_kib) * 1024;
+}
+
+void request() {
+  if (previous_request != nullptr) previous_request();
+  RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(SharedState)), recent_keys_size_bytes()));
+  RequestNamedLWLockTranche(kTrancheName, 1);
+}
+
+void startup() {
+  if (previous_startup != nullptr) previous_startup();
+  bool found = false;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  shared = static_cast<SharedState*>(
+      ShmemInitStruct("zorya commit counters", sizeof(SharedState), &found));
+  if (!found) {
+    new (shared) SharedState{};
+    shared->layout_version = 1;
+  }
+  void* memory = ShmemInitStruct("zorya recent keys", recent_keys_size_bytes(), &found);
+  // The table is laid over the memory once; it keeps no pointers.
+  recent_keys =
+      found ? static_cast<RecentKeys*>(memory)
+            : RecentKeys::create({static_cast<std::byte*>(memory), recent_keys_size_bytes()});
+  decision_lock = &GetNamedLWLockTranche(kTrancheName)->lock;
+  LWLockRelease(AddinShmemInitLock);
+}
+
+/// Lets the system have back the pages that the table does not use any more, when they are many.
+void give_back_idle_pages() {
+  constexpr std::size_t kWorthIt = 1U << 20;
+  const std::span<std::byte> idle = recent_keys->idle_memory();
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first =
+      (reinterpret_cast<std::uintptr_t>(idle.data()) + page - 1) / page * page;
+  const std::uintptr_t last =
+      reinterpret_cast<std::uintptr_t>(idle.data() + idle.size()) / page * page;
+  const std::uint64_t touched_end = recent_keys->figures().size_bytes_used;
+  if (touched_end + kWorthIt > shared->touched_bytes_high || first >= last) {
+    shared->touched_bytes_high = std::max<std::uint64_t>(shared->touched_bytes_high, touched_end);
+    return;
+  }
+  // Failure only means that the pages stay; for anonymous shared memory it is what frees them.
+  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_REMOVE);
+  shared->touched_bytes_high = touched_end;
+}
+
+}  // namespace
+
+void install_shared_state() {
+  previous_request = shmem_request_hook;
+  shmem_request_hook = request;
+  previous_startup = shmem_startup_hook;
+  shmem_startup_hook = startup;
+}
+
+CommitCounters& counters() { return shared->counters; }
+
+adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
+  // A sweep looks at four buckets for each key that was added, so that the table never grows by
+  // what is past. The horizon is taken before the lock: an older one only keeps more.
+  constexpr std::uint64_t kKeysBetweenSweeps = 64;
+  constexpr std::size_t kBucketsPerKey = 4;
+  const bool sweep = shared->keys_decided + record.changes.size() >= kKeysBetweenSweeps;
+  const adjudicator::CommitId horizon = sweep ? oldest_needed_commit_id() : 0;
+
+  LWLockAcquire(decision_lock, LW_EXCLUSIVE);
+  if (sweep) {
+    const bool tight = !recent_keys->has_room(record.changes.size());
+    const std::size_t budget = (shared->keys_decided + record.changes.size()) * kBucketsPerKey;
+    recent_keys->sweep(horizon, tight ? recent_keys->bucket_count() : budget);
+    shared->keys_decided = 0;
+    give_back_idle_pages();
+  }
+  const adjudicator::Verdict verdict = adjudicator::decide(record, *recent_keys);
+  shared->keys_decided += record.changes.size();
+  LWLockRelease(decision_lock);
+  return verdict;
+}
+
+adjudicator::RecentKeysFigures recent_keys_figures() {
+  LWLockAcquire(decision_lock, LW_SHARED);
+  const adjudicator::RecentKeysFigures figures = recent_keys->figures();
+  LWLockRelease(decision_lock);
+  return figures;
+}
+
+}  // namespace zorya::query_processor

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "adjudicator/adjudicator.h"
+
+#include <atomic>
+#include <cstdint>
+
+namespace zorya::query_processor {
+
+/// Counters of a server, since its start. Any backend adds.
+struct CommitCounters {
+  std::atomic<std::uint64_t> committed;         // write sets that the adjudicator let pass
+  std::atomic<std::uint64_t> conflicts;         // and those it refused
+  std::atomic<std::uint64_t> no_room;           // refused because nothing more could be remembered
+  std::atomic<std::uint64_t> apply_failures;    // the heap disagreed with the verdict: must stay 0
+  std::atomic<std::uint64_t> rows_updated_hot;  // applied without touching an index
+  std::atomic<std::uint64_t> rows_updated;      // applied with new index entries
+  std::atomic<std::uint64_t> rows_deleted;
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared between processes");
+
+/// Asks for shared memory and its lock, and lays it out at the start. Once, in the postmaster.
+void install_shared_state();
+
+CommitCounters& counters();
+
+/// Decides under the decision lock, and keeps the table of recent keys swept. Any backend, in a
+/// transaction; waits only for other verdicts, which take microseconds.
+adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record);
+
+adjudicator::RecentKeysFigures recent_keys_figures();
+
+}  // namespace zorya::query_processor

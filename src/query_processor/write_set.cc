@@ -1,0 +1,226 @@
+#include "query_processor/write_set.h"
+
+#include <algorithm>
+
+namespace zorya::query_processor {
+namespace {
+
+// No heap has blocks from here on in practice (16 TiB a table), and InvalidBlockNumber is kept
+// apart.
+constexpr std::uint32_t kTransientBlock = 0x80000000U;
+constexpr std::uint32_t kVersionsPerBlock = 256;
+// What a transaction of 3,000 rows leaves is kept for the next one; more is given back.
+constexpr std::size_t kKeptCapacity = 16'384;
+
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x ^= x >> 32;
+  x *= 0x9e3779b97f4a7c15U;
+  x ^= x >> 29;
+  return x;
+}
+
+std::uint32_t filter_bit(RelationId relation, std::uint32_t block, std::size_t bits) noexcept {
+  return static_cast<std::uint32_t>(
+      (mix((std::uint64_t{relation} << 32 | block) * 0x9e3779b97f4a7c15U) >> 20) & (bits - 1));
+}
+
+}  // namespace
+
+std::size_t WriteSet::PlaceHash::operator()(const Place& place) const noexcept {
+  return mix((std::uint64_t{place.relation} << 32 | place.row.block) * 0xff51afd7ed558ccdU +
+             place.row.offset);
+}
+
+bool WriteSet::may_hold(RelationId relation, std::uint32_t block) const noexcept {
+  const std::uint32_t bit = filter_bit(relation, block, kFilterWords * 64);
+  return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+Entry* WriteSet::find_any(RelationId relation, RowId row) const noexcept {
+  if (!may_hold(relation, row.block)) return nullptr;
+  const auto found = by_place_.find(Place{relation, row});
+  return found == by_place_.end() ? nullptr : found->second;
+}
+
+Entry* WriteSet::find(RelationId relation, RowId row) const noexcept {
+  Entry* entry = find_any(relation, row);
+  return entry != nullptr && entry->newest != nullptr && entry->applied_in == 0 ? entry : nullptr;
+}
+
+Entry& WriteSet::add_entry(RelationId relation, RowId row, RowIdentity identity) {
+  entries_.push_back({.relation = relation,
+                      .base = row,
+                      .identity = identity.hash,
+                      .identity_is_key = identity.is_key,
+                      .applied_row = {}});
+  try {
+    by_place_.emplace(Place{relation, row}, &entries_.back());
+  } catch (...) {
+    entries_.pop_back();
+    throw;
+  }
+  const std::uint32_t bit = filter_bit(relation, row.block, kFilterWords * 64);
+  filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
+  return entries_.back();
+}
+
+std::uint32_t& WriteSet::hidden_of(RelationId relation) {
+  for (Hidden& hidden : hidden_) {
+    if (hidden.relation == relation) return hidden.count;
+  }
+  return hidden_.emplace_back(Hidden{relation, 0}).count;
+}
+
+std::uint32_t WriteSet::hidden_count(RelationId relation) const noexcept {
+  for (const Hidden& hidden : hidden_) {
+    if (hidden.relation == relation) return hidden.count;
+  }
+  return 0;
+}
+
+Version& WriteSet::push(Entry& entry, const Change& change) {
+  std::uint32_t& hidden = hidden_of(entry.relation);
+  log_.push_back(nullptr);
+  const std::size_t number = versions_.size();
+  try {
+    versions_.emplace_back();
+  } catch (...) {
+    log_.pop_back();
+    throw;
+  }
+  Version& version = versions_.back();
+  version = Version{
+      .command = change.command,
+      .subtransaction = change.subtransaction,
+      .tuple = change.tuple,
+      .transient = {kTransientBlock + static_cast<std::uint32_t>(number / kVersionsPerBlock),
+                    static_cast<std::uint16_t>(1 + number % kVersionsPerBlock)},
+      .entry = &entry,
+      .older = entry.newest,
+      .key_changed = change.key_changed,
+      .left_partition = change.left_partition};
+  if (entry.newest == nullptr) ++row_count_;
+  entry.newest = &version;
+  log_.back() = &version;
+  if (change.tuple == nullptr) {
+    ++hidden;
+    ++hidden_total_;
+  }
+  return version;
+}
+
+Version* WriteSet::visible(const Entry& entry, CommandNumber command) noexcept {
+  Version* version = entry.newest;
+  while (version != nullptr && version->command >= command) version = version->older;
+  return version;
+}
+
+Version* WriteSet::oldest(const Entry& entry) noexcept {
+  Version* version = entry.newest;
+  while (version->older != nullptr) version = version->older;
+  return version;
+}
+
+bool WriteSet::is_transient(RowId row) noexcept {
+  return row.block >= kTransientBlock && row.block != 0xffffffffU;
+}
+
+Version* WriteSet::version_at(RowId transient) noexcept {
+  if (!is_transient(transient) || transient.offset == 0 || transient.offset > kVersionsPerBlock) {
+    return nullptr;
+  }
+  const std::size_t number =
+      std::size_t{transient.block - kTransientBlock} * kVersionsPerBlock + transient.offset - 1;
+  return number < versions_.size() ? &versions_[number] : nullptr;
+}
+
+bool WriteSet::add_mark(Entry& entry, adjudicator::LockClass lock_class) {
+  const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(lock_class));
+  if ((entry.marked_classes & bit) != 0) return false;
+  add_key({entry.identity, lock_class});
+  entry.marked_classes |= bit;
+  ++mark_count_;
+  return true;
+}
+
+std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
+  using adjudicator::LockClass;
+  all_keys_ = keys_;
+  for (const Entry& entry : entries_) {
+    if (entry.newest == nullptr || entry.applied_in != 0) continue;
+    bool key_changed = !entry.identity_is_key;
+    for (const Version* v = entry.newest; v != nullptr; v = v->older) key_changed |= v->key_changed;
+    all_keys_.push_back(
+        {entry.identity, key_changed ? LockClass::kUpdate : LockClass::kNoKeyUpdate});
+  }
+  return all_keys_;
+}
+
+std::span<Entry* const> WriteSet::entries_to_apply() {
+  to_apply_.clear();
+  for (Entry& entry : entries_) {
+    if (entry.newest != nullptr && entry.applied_in == 0) to_apply_.push_back(&entry);
+  }
+  std::sort(to_apply_.begin(), to_apply_.end(), [](const Entry* a, const Entry* b) {
+    return a->relation != b->relation ? a->relation < b->relation : a->base < b->base;
+  });
+  return to_apply_;
+}
+
+void WriteSet::start_subtransaction(SubtransactionNumber number) {
+  subtransactions_.push_back({number, keys_.size(), row_count_, mark_count_});
+}
+
+void WriteSet::abort_subtransaction(SubtransactionNumber number) noexcept {
+  while (!log_.empty() && log_.back()->subtransaction >= number) {
+    Version* version = log_.back();
+    log_.pop_back();
+    version->entry->newest = version->older;
+    if (version->tuple == nullptr) {
+      --hidden_total_;
+      --hidden_of(version->entry->relation);
+    }
+  }
+  while (!subtransactions_.empty() && subtransactions_.back().subtransaction >= number) {
+    const Mark mark = subtransactions_.back();
+    subtransactions_.pop_back();
+    if (mark.key_count < keys_.size()) keys_.resize(mark.key_count);
+    row_count_ = mark.row_count;
+    mark_count_ = mark.mark_count;
+  }
+  for (Entry& entry : entries_) {
+    if (entry.applied_in >= number) entry.applied_in = 0;
+    // A mark may be among the keys that went; noting it once more is harmless.
+    entry.marked_classes = 0;
+  }
+}
+
+void WriteSet::clear() noexcept {
+  if (!entries_.empty()) {
+    const bool large = entries_.size() > kKeptCapacity;
+    by_place_.clear();
+    entries_.clear();
+    versions_.clear();
+    log_.clear();
+    filter_.fill(0);
+    if (large) {
+      by_place_.rehash(0);
+      entries_.shrink_to_fit();
+      versions_.shrink_to_fit();
+      std::vector<Version*>().swap(log_);
+      std::vector<Entry*>().swap(to_apply_);
+    }
+  }
+  to_apply_.clear();
+  all_keys_.clear();
+  if (keys_.capacity() > kKeptCapacity) std::vector<adjudicator::KeyChange>().swap(keys_);
+  if (all_keys_.capacity() > kKeptCapacity) std::vector<adjudicator::KeyChange>().swap(all_keys_);
+  keys_.clear();
+  subtransactions_.clear();
+  hidden_.clear();
+  hidden_total_ = 0;
+  row_count_ = 0;
+  mark_count_ = 0;
+}
+
+}  // namespace zorya::query_processor
