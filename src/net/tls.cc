@@ -56,6 +56,8 @@ class Stream final : public TlsStream {
     return result_of(ok, size_bytes);
   }
 
+  bool has_pending() const override { return SSL_has_pending(ssl_.get()) != 0; }
+
   void close() override {
     // After a fatal error OpenSSL forbids a shutdown.
     if (failed_ || SSL_in_init(ssl_.get()) != 0) return;

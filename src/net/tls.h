@@ -42,6 +42,8 @@ class TlsStream {
   virtual TlsResult read(std::span<char> out) = 0;
   /// May write a part; never called with nothing.
   virtual TlsResult write(std::span<const char> data) = 0;
+  /// True if bytes that were received already wait inside: read again before waiting.
+  [[nodiscard]] virtual bool has_pending() const = 0;
   /// Says goodbye; the answer is not waited for.
   virtual void close() = 0;
   [[nodiscard]] virtual const TlsFailure& failure() const = 0;

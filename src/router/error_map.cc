@@ -1,0 +1,64 @@
+#include "router/error_map.h"
+
+#include <string>
+
+namespace zorya::router {
+namespace {
+
+using pgwire::ErrorFields;
+using pgwire::ErrorReport;
+
+ErrorReport catalogue_conflict() {
+  return {.severity = "ERROR",
+          .sqlstate = "40001",
+          .message = "schema has been updated by another transaction (OC001)"};
+}
+
+/// 55P03: lock_timeout. 40P01: a deadlock found sooner. XX000 and 23505: two DDL statements met in
+/// the catalogue.
+bool is_catalogue_conflict(const ErrorFields& error) {
+  const std::string_view state = error['C'];
+  if (state == "55P03" || state == "40P01") return true;
+  if (state == "XX000") return error['M'].starts_with("tuple concurrently ");
+  return state == "23505" && error['s'] == "pg_catalog";
+}
+
+/// 57P01 to 57P05: shut down, crashed beside us, starting, database dropped, idle too long.
+bool is_lost_backend(const ErrorFields& error) { return error['C'].starts_with("57P0"); }
+
+}  // namespace
+
+std::optional<ErrorReport> map_error(const ErrorFields& error) {
+  if (is_catalogue_conflict(error)) return catalogue_conflict();
+  if (is_lost_backend(error)) return server_unavailable();
+  return std::nullopt;
+}
+
+std::optional<ErrorReport> map_login_error(const ErrorFields& error) {
+  if (error['C'] == "53300") {
+    return ErrorReport{.severity = "FATAL",
+                       .sqlstate = "53300",
+                       .message = "Unable to accept connection, too many open connections."};
+  }
+  if (is_lost_backend(error)) return server_unavailable();
+  return std::nullopt;
+}
+
+ErrorReport server_unavailable() {
+  return {.severity = "FATAL", .sqlstate = "XX000", .message = "server unavailable"};
+}
+
+ErrorReport access_denied(std::string_view session_id, std::string_view hint) {
+  ErrorReport out = not_accepted("access denied", session_id);
+  out.hint = hint;
+  return out;
+}
+
+ErrorReport not_accepted(std::string_view what, std::string_view session_id) {
+  return {.severity = "FATAL",
+          .sqlstate = "08006",
+          .message = "unable to accept connection, " + std::string(what),
+          .detail = "Session Id: " + std::string(session_id)};
+}
+
+}  // namespace zorya::router

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "pgwire/messages.h"
+
+#include <optional>
+#include <string_view>
+
+namespace zorya::router {
+
+/// SQLSTATEs of this class are between the extension and us: no client sees them.
+inline constexpr std::string_view kPrivateClass = "ZR";
+/// A notice whose message is the id of a job: it becomes the row that the statement returns.
+inline constexpr std::string_view kJobIdNotice = "ZR001";
+inline constexpr std::string_view kJobIdColumn = "job_id";
+
+/// What the client gets in place of a backend's error; nothing if it gets the error as it is.
+/// Waits that ended by lock_timeout or as a deadlock, and conflicts in the catalogue, are 40001
+/// OC001 in the recorded words; a backend that was ended from outside is XX000.
+std::optional<pgwire::ErrorReport> map_error(const pgwire::ErrorFields& error);
+
+/// A backend's answer to our login, likewise: too many sessions in the recorded words.
+std::optional<pgwire::ErrorReport> map_login_error(const pgwire::ErrorFields& error);
+
+/// "server unavailable": the backend is gone, and what it was doing may or may not be done.
+pgwire::ErrorReport server_unavailable();
+
+/// FATAL 08006 with the session's id and the reason, as recorded.
+pgwire::ErrorReport access_denied(std::string_view session_id, std::string_view hint);
+
+/// FATAL 08006 "unable to accept connection, " + what.
+pgwire::ErrorReport not_accepted(std::string_view what, std::string_view session_id);
+
+}  // namespace zorya::router

@@ -1,0 +1,69 @@
+#include "router/error_map.h"
+
+#include "pgwire/frame.h"
+
+#include <gtest/gtest.h>
+
+namespace zorya::router {
+namespace {
+
+std::optional<pgwire::ErrorReport> map_body(const std::string& body) {
+  const auto fields = pgwire::ErrorFields::parse(body);
+  EXPECT_TRUE(fields);
+  return map_error(*fields);
+}
+
+std::optional<pgwire::ErrorReport> map(std::string_view state, std::string_view message) {
+  std::string out;
+  pgwire::append_error(out, {.sqlstate = std::string(state), .message = std::string(message)});
+  return map_body(out.substr(pgwire::kHeaderBytes));
+}
+
+TEST(ErrorMap, ConflictsInTheCatalogueAreOC001) {
+  for (const auto& [state, message] :
+       {std::pair("55P03", "canceling statement due to lock timeout"),
+        std::pair("40P01", "deadlock detected"), std::pair("XX000", "tuple concurrently updated"),
+        std::pair("XX000", "tuple concurrently deleted")}) {
+    const auto mapped = map(state, message);
+    ASSERT_TRUE(mapped) << message;
+    EXPECT_EQ(mapped->severity, "ERROR");
+    EXPECT_EQ(mapped->sqlstate, "40001");
+    EXPECT_EQ(mapped->message, "schema has been updated by another transaction (OC001)");
+  }
+}
+
+TEST(ErrorMap, ADuplicateIsOneOnlyInTheCatalogue) {
+  using namespace std::string_literals;
+  const auto in_catalogue = map_body("VERROR\0C23505\0Mduplicate\0spg_catalog\0tpg_class\0\0"s);
+  ASSERT_TRUE(in_catalogue);
+  EXPECT_EQ(in_catalogue->sqlstate, "40001");
+  EXPECT_FALSE(map_body("VERROR\0C23505\0Mduplicate\0spublic\0tt\0\0"s));
+}
+
+TEST(ErrorMap, AnEndedBackendIsUnavailable) {
+  for (const auto* state : {"57P01", "57P02", "57P03", "57P05"}) {
+    const auto mapped = map(state, "terminating connection");
+    ASSERT_TRUE(mapped);
+    EXPECT_EQ(mapped->severity, "FATAL");
+    EXPECT_EQ(mapped->sqlstate, "XX000");
+    EXPECT_EQ(mapped->message, "server unavailable");
+  }
+}
+
+TEST(ErrorMap, OtherErrorsStayAsTheyAre) {
+  for (const auto* state : {"42P01", "23505", "40001", "57014", "XX000", "54000"}) {
+    EXPECT_FALSE(map(state, "something")) << state;
+  }
+}
+
+TEST(ErrorMap, TooManyBackendsAreTooManyConnections) {
+  std::string out;
+  pgwire::append_error(out, {.sqlstate = "53300", .message = "sorry, too many clients already"});
+  const std::string body = out.substr(pgwire::kHeaderBytes);
+  const auto mapped = map_login_error(*pgwire::ErrorFields::parse(body));
+  ASSERT_TRUE(mapped);
+  EXPECT_EQ(mapped->message, "Unable to accept connection, too many open connections.");
+}
+
+}  // namespace
+}  // namespace zorya::router
