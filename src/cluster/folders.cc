@@ -95,12 +95,12 @@ base::Result<void> copy_for_server(const fs::path& from, const fs::path& to,
 }
 
 fs::path socket_folder_of(const fs::path& cluster_folder) {
-  const fs::path beside = cluster_folder / "run";
+  fs::path beside = cluster_folder / "run";
   if (beside.native().size() + kSocketName.size() < sizeof(sockaddr_un::sun_path)) return beside;
   const std::string name = "zorya-" + base::to_hex(base::fnv1a_128(cluster_folder.native()));
   if (::geteuid() == 0) return fs::path("/run") / name;
   if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
-    const fs::path folder = fs::path(runtime) / name;
+    fs::path folder = fs::path(runtime) / name;
     if (folder.native().size() + kSocketName.size() < sizeof(sockaddr_un::sun_path)) return folder;
   }
   return fs::path("/tmp") / name;

@@ -43,7 +43,7 @@ std::vector<std::string> server_arguments(const ServerSpec& spec) {
                                    {"dynamic_library_path", spec.library_folder.string()}});
   for (const auto& [key, value] : settings) {
     argv.emplace_back("-c");
-    argv.push_back(key + "=" + value);
+    argv.push_back(std::string(key).append("=").append(value));
   }
   return argv;
 }

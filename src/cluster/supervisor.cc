@@ -89,13 +89,17 @@ void Supervisor::run() {
     const std::string reason = served ? "it ended" : served.error().message;
     base::log(base::LogLevel::kWarning, "cluster",
               "the server of cluster " + id_ + " ended (" + reason +
-                  "); failed starts in a row: " + std::to_string(failed_attempts));
+                  "); starting it again, attempt " + std::to_string(failed_attempts) +
+                  " of this series");
     // A failed one stays failed for those who look until it serves again.
     const bool failed = failed_attempts >= rule_.attempts_max;
     const State mending = has_served_ ? State::kActive : State::kCreating;
     set_status({failed ? State::kFailed : mending, failed ? reason : std::string(), 0});
     wait_before_attempt(failed_attempts);
   }
+  // Empty by now. One under /run or /tmp would be left behind by a data folder that is removed.
+  std::error_code ignored;
+  std::filesystem::remove(spec_.socket_folder, ignored);
   set_status({State::kInactive, {}, 0});
 }
 

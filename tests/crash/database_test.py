@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 
 import psycopg
@@ -122,3 +123,31 @@ def test_owner_while_the_postmaster_stands_still(clusters):
         clusters.kill()
         clusters.start()
     run_with_kills(clusters, kill)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_a_full_disk(place):
+    small = place / "small"
+    small.mkdir(mode=0o755)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120m,mode=755", "none", small], check=True)
+    filler = small / "filler"
+    try:
+        with PrivateClusters(small / "data", owner_door=True) as clusters:
+            clusters.connect(OWNER).execute(load.SCHEMA)
+            with load.Writers(connector(clusters)) as writers:
+                writers.wait_for_more(COMMITS)
+                with open(filler, "wb") as file:
+                    try:
+                        while True:
+                            file.write(bytes(1 << 20))
+                            file.flush()
+                    except OSError:
+                        pass
+                wait_until(lambda: writers.lost_connections > 8, timeout=60, what="trouble on a full disk")
+                filler.unlink()
+                wait_until(lambda: clusters.ask(f"ensure {ID}")[0]["postmaster_pid"], timeout=60, what="the restart")
+                writers.wait_for_more(COMMITS)
+            assert not writers.errors, writers.errors[0]
+            verify(clusters, writers, 1)
+    finally:
+        subprocess.run(["umount", small], check=True)
