@@ -1,0 +1,130 @@
+"""Schema changes beside each other and beside data changes: nobody waits beyond the bound, and what only another
+session's change can cause is 40001 (OC001).
+"""
+import pathlib
+import sys
+import threading
+import time
+
+import psycopg
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.scratch_server import ScratchServer  # noqa: E402
+
+OC001 = "schema has been updated by another transaction (OC001)"
+BOUND_S = 0.5  # 40 ms for each of a few locks, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ScratchServer(roles=("app",), settings={"lock_timeout": "50ms", "deadlock_timeout": "10ms"}) as started:
+        yield started
+
+
+@pytest.fixture
+def pair(server):
+    first, second = server.connect("admin"), server.connect("admin")
+    first.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    yield first, second
+    for connection in (first, second):
+        connection.rollback()
+    first.execute("DROP TABLE IF EXISTS t, u, w CASCADE")
+
+
+def outcome(connection, statement) -> tuple[str, str]:
+    begin = time.monotonic()
+    try:
+        connection.execute(statement)
+        result = ("", "")
+    except psycopg.Error as error:
+        result = (error.sqlstate, error.diag.message_primary)
+    assert time.monotonic() - begin < BOUND_S
+    return result
+
+
+@pytest.mark.parametrize("statement", [
+    "CREATE TABLE w (id int PRIMARY KEY)", "GRANT SELECT ON t TO app", "CREATE TABLE u (id int PRIMARY KEY)",
+    "CREATE INDEX /*a*/ ON t (v)", "DROP TABLE t", "COMMENT ON TABLE t IS 'x'"])
+def test_an_open_schema_change_holds_the_lane(pair, statement):
+    first, second = pair
+    first.execute("BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
+    assert outcome(second, statement) == ("40001", OC001)
+    assert second.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    first.execute("ROLLBACK")
+    assert outcome(second, statement) == ("", "")
+
+
+def test_the_lane_is_free_after_a_rollback_and_a_lost_session(server, pair):
+    first, second = pair
+    doomed = server.connect("admin")
+    doomed.execute("BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
+    doomed.close()
+    deadline = time.monotonic() + 5
+    while outcome(second, "CREATE TABLE u (id int PRIMARY KEY)")[0] == "40001":
+        assert time.monotonic() < deadline
+    assert outcome(first, "DROP TABLE u") == ("", "")
+
+
+def test_an_open_reader_and_alter_do_not_wait_for_each_other(pair):
+    first, second = pair
+    first.execute("BEGIN; SELECT * FROM t")
+    assert outcome(second, "ALTER TABLE t ADD COLUMN w int") == ("40001", OC001)
+    first.execute("COMMIT")
+    assert outcome(second, "ALTER TABLE t ADD COLUMN w int") == ("", "")
+
+
+def test_data_changes_do_not_take_the_lane(pair):
+    first, second = pair
+    first.execute("BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
+    assert outcome(second, "INSERT INTO t VALUES (1, 1)") == ("", "")
+    assert outcome(second, "SELECT * FROM t") == ("", "")
+    first.execute("COMMIT")
+
+
+def test_two_first_users_make_one_table(server, pair):
+    """CREATE TABLE IF NOT EXISTS at once from many sessions: each ends well or may retry, and none waits long."""
+    sessions = [server.connect("admin") for _ in range(6)]
+    results, start = [], threading.Barrier(len(sessions))
+
+    def first_use(connection):
+        start.wait()
+        for _ in range(50):
+            result = outcome(connection, "CREATE TABLE IF NOT EXISTS w (id int PRIMARY KEY)")
+            if result[0] != "40001":
+                return results.append(result)
+            time.sleep(0.01)  # the retry's back-off, not a wait for a race
+
+    threads = [threading.Thread(target=first_use, args=(connection,)) for connection in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == [("", "")] * len(sessions)
+    assert pair[0].execute("SELECT count(*) FROM pg_class WHERE relname = 'w'").fetchone() == (1,)
+
+
+def test_grants_on_one_table_never_fail_inside(server, pair):
+    """Without the lane this gave `tuple concurrently updated` in every second statement."""
+    sessions = [server.connect("admin") for _ in range(2)]
+    seen = []
+
+    def grant(connection):
+        for _ in range(40):
+            seen.append(outcome(connection, "GRANT SELECT ON t TO app"))
+
+    threads = [threading.Thread(target=grant, args=(connection,)) for connection in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(seen) == 80
+    assert set(seen) <= {("", ""), ("40001", OC001)}
+
+
+def test_the_bound_of_a_session_is_what_it_was_after_a_schema_change(pair):
+    first, second = pair
+    assert outcome(second, "CREATE TABLE u (id int PRIMARY KEY)") == ("", "")
+    assert second.execute("SHOW lock_timeout").fetchone() == ("50ms",)
+    assert outcome(second, "CREATE TABLE u (id int PRIMARY KEY)")[0] == "42P07"
+    assert second.execute("SHOW lock_timeout").fetchone() == ("50ms",)
