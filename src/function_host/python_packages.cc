@@ -1,6 +1,7 @@
 #include "function_host/python_packages.h"
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 #include <string_view>
@@ -31,15 +31,6 @@ constexpr std::chrono::minutes kCompileTimeout{3};
 constexpr std::size_t kLinesOfPip = 8;
 constexpr std::size_t kKept = 3;  // folders per home: the current one and what old versions serve
 constexpr const char* kKeyFile = ".zorya-key";
-
-/// A name, not a proof: the whole key lies in the folder and is compared.
-std::string short_hash(std::string_view text) {
-  std::uint64_t hash = 14695981039346656037u;
-  for (const char c : text) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  }
-  return fmt::format("{:016x}", hash);
-}
 
 /// A folder under /var/tmp that a pip of another user can reach, and that goes with this object.
 class WorkFolder {
@@ -235,7 +226,8 @@ Result<fs::path> python_packages(base::Launcher& launcher, const Interpreter& in
   const std::string key = fmt::format("python {} {}\n{}\n{}", interpreter.version,
                                       interpreter.executable.string(), request.extra_key, text);
   ZORYA_TRY(base::make_folder(request.home, 0755));
-  fs::path place = request.home / short_hash(key);
+  // The hash is a name, not a proof: the whole key lies in the folder and is compared.
+  fs::path place = request.home / base::to_hex(base::fnv1a_128(key));
   if (auto held = base::read_file(place / kKeyFile); held && *held == key) return place;
   base::log(base::LogLevel::kInfo, "function_host", "install requirements of " + request.subject);
   ZORYA_TRY(install(launcher, interpreter, request, key, place));

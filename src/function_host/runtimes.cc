@@ -1,6 +1,7 @@
 #include "function_host/runtimes.h"
 
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "function_host/interpreters.h"
 #include "function_host/python_packages.h"
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -86,10 +88,16 @@ class HostRuntimes final : public Runtimes {
       return Error{Code::kInvalidArgument, "function name " + spec.name + " is not valid",
                    "up to 64 of a-z A-Z 0-9 - _"};
     }
-    // One install at a time: pip is heavy, and two for one place must not overlap.
+    // One function at a time: pip is heavy, and two installs for one place must not overlap.
     const std::lock_guard lock(mutex_);
     ZORYA_ASSIGN(const Interpreter python, interpreter(spec.runtime, minor));
-    ZORYA_ASSIGN(const fs::path runtime, runtime_folder(python));
+    // The two installs wait for the index most of the time, so they wait together.
+    auto later = std::async(std::launch::async,
+                            [&] { return requirements_folder(spec, python, code_folder); });
+    auto runtime_made = runtime_folder(python);
+    auto packages = later.get();
+    ZORYA_ASSIGN(const fs::path runtime, std::move(runtime_made));
+    if (!packages) return packages.error();
     RuntimeImage image;
     image.argv = {python.executable.string(), "-I", "-S", "-u", "/var/runtime/bootstrap.py"};
     image.environment = {
@@ -101,10 +109,7 @@ class HostRuntimes final : public Runtimes {
     if (python.prefix != "/usr") {
       image.read_only_mounts.push_back({python.prefix, python.prefix.string()});
     }
-    if (fs::exists(code_folder / "requirements.txt")) {
-      ZORYA_ASSIGN(fs::path packages, requirements_folder(spec, python, code_folder));
-      image.read_only_mounts.push_back({std::move(packages), "/opt/python"});
-    }
+    if (*packages) image.read_only_mounts.push_back({**packages, "/opt/python"});
     image.can_clone = fs::exists(runtime / kCloneLibrary);
     image.description = fmt::format("python:{} ({})", python.version, python.executable.string());
     return image;
@@ -140,14 +145,18 @@ class HostRuntimes final : public Runtimes {
     return python_packages(*options_.launcher, python, request);
   }
 
-  Result<fs::path> requirements_folder(const FunctionSpec& spec, const Interpreter& python,
-                                       const fs::path& code_folder) {
+  /// The function's packages; nothing if it asks for none.
+  Result<std::optional<fs::path>> requirements_folder(const FunctionSpec& spec,
+                                                      const Interpreter& python,
+                                                      const fs::path& code_folder) {
+    if (!fs::exists(code_folder / "requirements.txt")) return std::optional<fs::path>();
     PackageRequest request;
     request.requirements_file = code_folder / "requirements.txt";
     request.home = options_.data_folder / "packages" / spec.name;
     request.inside = "/opt/python";
     request.subject = "function " + spec.name;
-    return python_packages(*options_.launcher, python, request);
+    ZORYA_ASSIGN(fs::path folder, python_packages(*options_.launcher, python, request));
+    return std::optional<fs::path>(std::move(folder));
   }
 
   /// The text of our own files: a new program with an old data folder must not serve old ones.
@@ -161,12 +170,12 @@ class HostRuntimes final : public Runtimes {
     std::sort(files.begin(), files.end());
     const fs::path library = options_.library_folder / kCloneLibrary;
     if (fs::exists(library)) files.push_back(library);
-    std::size_t hash = 0;
+    std::string hashes;
     for (const auto& file : files) {
       ZORYA_ASSIGN(const std::string text, base::read_file(file));
-      hash = hash * 31 + std::hash<std::string>{}(text);
+      hashes += base::to_hex(base::fnv1a_128(text));
     }
-    return fmt::format("own files {} {:016x}", files.size(), hash);
+    return "own files " + base::to_hex(base::fnv1a_128(hashes));
   }
 
   Result<void> add_own_files(const Interpreter& python, const fs::path& folder) {
