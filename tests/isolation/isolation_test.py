@@ -1,0 +1,144 @@
+"""Runs specs/*.spec: statements of several sessions in a given order, each with the answer it must get, and none may wait.
+
+A spec file:
+    setup                       SQL up to the next blank line, run once before the tests of the file, by D
+    gate off                    the file's server lets through what the gate refuses (savepoints, cursors)
+    test <name>                 then a line per step: <session> <sql> [=> rows] [!SQLSTATE[|SQLSTATE] [part of the text]]
+Sessions A, B, C begin anew in each test; D is autocommit; O is the owner of the server, autocommit. Rows are written
+`1,x; 2,y`, in any order; `(none)` for none. A step without an answer must simply succeed.
+"""
+import pathlib
+import re
+import time
+
+import psycopg
+import pytest
+
+from support.scratch_server import ScratchServer
+
+SPECS = pathlib.Path(__file__).parent / "specs"
+# A statement that waits for another session would wait for ever; one that does not takes milliseconds. The bound leaves
+# room for a busy machine.
+STATEMENT_S_MAX = 2.0
+
+
+def parse(path):
+    gate, setup, tests = "on", [], []
+    into = None
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.split(" -- ")[0].strip()
+        if text.startswith("#"):
+            continue
+        if text == "gate off":
+            gate = "off"
+        elif text == "setup":
+            into = setup
+        elif text.startswith("test "):
+            into = []
+            tests.append((text[5:], into))
+        elif not text:
+            into = None if into is setup else into
+        else:
+            into.append((number, text))
+    return gate, setup, tests
+
+
+ALL = {path.stem: parse(path) for path in sorted(SPECS.glob("*.spec"))}
+
+
+@pytest.fixture(scope="session")
+def servers():
+    running = {}
+
+    def server_of(gate):
+        if gate not in running:
+            running[gate] = ScratchServer(settings={"zorya.gate": gate, "statement_timeout": "4s"}).__enter__()
+        return running[gate]
+
+    yield server_of
+    for server in running.values():
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def prepared(servers):
+    done = {}
+
+    def prepare(name):
+        if name not in done:
+            gate, setup, _ = ALL[name]
+            server = servers(gate)
+            session = server.connect("admin")
+            schema = "spec_" + name
+            session.execute(f"create schema {schema}")
+            session.execute(f"set search_path = {schema}")
+            for number, sql in setup:
+                try:
+                    session.execute(sql)
+                except psycopg.Error as error:
+                    raise AssertionError(f"{name}.spec:{number}: setup: {error}") from error
+            done[name] = (server, schema)
+        return done[name]
+
+    return prepare
+
+
+def answer_of(connection, sql):
+    start = time.monotonic()
+    try:
+        cursor = connection.execute(sql)
+        rows = cursor.fetchall() if cursor.description else None
+        answer = (None, None, rows)
+    except psycopg.Error as error:
+        answer = (error.sqlstate, str(error), None)
+    return answer, time.monotonic() - start
+
+
+def split_step(text):
+    session, sql = text.split(" ", 1)
+    state = fragment = rows = None
+    match = re.search(r"\s!(\w{5}(?:\|\w{5})*)(?: (.*))?$", sql)
+    if match:
+        state, fragment, sql = match[1].split("|"), match[2], sql[:match.start()]
+    match = re.search(r"\s=> (.*)$", sql)
+    if match:
+        rows, sql = match[1], sql[:match.start()]
+    return session, sql.strip(), rows, state, fragment
+
+
+def as_text(rows):
+    if not rows:
+        return ["(none)"]
+    return sorted(",".join("null" if value is None else str(value) for value in row) for row in rows)
+
+
+@pytest.mark.parametrize("name,index", [(name, index) for name, (_, _, tests) in ALL.items()
+                                        for index in range(len(tests))],
+                         ids=[f"{name}: {test[0]}" for name, (_, _, tests) in ALL.items() for test in tests])
+def test_spec(prepared, name, index):
+    server, schema = prepared(name)
+    _, steps = ALL[name][2][index]
+    sessions = {}
+    try:
+        for number, text in steps:
+            session, sql, rows, states, fragment = split_step(text)
+            where = f"{name}.spec:{number}: {text}"
+            if session not in sessions:
+                sessions[session] = server.connect() if session == "O" else server.connect("admin")
+                sessions[session].execute(f"set search_path = {schema}")
+            (state, message, got), took = answer_of(sessions[session], sql)
+            assert took < STATEMENT_S_MAX, f"{where}: took {took:.1f} s"
+            if states:
+                assert state in states, f"{where}: got {state or as_text(got)} {message or ''}"
+                assert not fragment or fragment in message, f"{where}: got {message}"
+            else:
+                assert state is None, f"{where}: got {state} {message}"
+            if rows is not None:
+                wanted = sorted(part.strip() for part in rows.split(";"))
+                assert as_text(got) == wanted, f"{where}: got {as_text(got)}"
+    finally:
+        for connection in sessions.values():
+            connection.close()
+    # The heap, the second guard, never had to speak.
+    with server.connect() as owner:
+        assert owner.execute("select apply_failures from sys.commit_stats()").fetchone() == (0,)
