@@ -1,0 +1,260 @@
+"""What passes between a client and its backend."""
+import os
+import signal
+import socket
+import ssl
+import struct
+import threading
+import time
+
+import psycopg
+import pytest
+
+from raw_client import RawClient, message
+from support.router import RunningRouter
+from support.scratch_server import ScratchServer
+
+
+@pytest.fixture(scope="module")
+def router(server):
+    with RunningRouter(server.folder) as running:
+        with running.connect() as connection:
+            connection.execute("create table items (id int primary key, v text)")
+        yield running
+
+
+def wait_for(condition, what: str, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def test_ordinary_work(router):
+    with router.connect(autocommit=False) as connection:
+        connection.execute("insert into items values (1, 'one')")
+        connection.execute("update items set v = 'uno' where id = 1")
+        connection.commit()
+        assert connection.execute("select v from items where id = 1").fetchone() == ("uno",)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("insert into items values (1, 'again')")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            connection.execute("select 1")
+        connection.rollback()
+
+
+def test_the_second_committer_loses(router):
+    with router.connect(autocommit=False) as one, router.connect(autocommit=False) as two:
+        one.execute("insert into items values (2, 'a') on conflict do nothing")
+        one.commit()
+        one.execute("update items set v = 'b' where id = 2")
+        two.execute("update items set v = 'c' where id = 2")
+        one.commit()
+        with pytest.raises(psycopg.errors.SerializationFailure, match=r"\(OC000\)"):
+            two.commit()
+
+
+def test_async_index_returns_its_job_in_both_protocols(router):
+    with router.connect() as connection:
+        simple = connection.execute("create index async items_v on items (v)")
+        assert [column.name for column in simple.description] == ["job_id"]
+        assert len(simple.fetchone()[0]) == 26
+        extended = connection.execute("CREATE UNIQUE INDEX ASYNC items_w ON items (id, v)", prepare=True)
+        assert [column.name for column in extended.description] == ["job_id"]
+        assert len(extended.fetchone()[0]) == 26
+        assert extended.statusmessage == "CREATE INDEX"
+        binary = connection.cursor(binary=True).execute("create index async items_b on items (v, id)")
+        assert len(binary.fetchone()[0]) == 26
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="please use CREATE INDEX ASYNC"):
+            connection.execute("create index plain on items (v)")
+    assert len(router.psql("-c", "create index async if not exists items_x on items (v)").stdout.strip()) == 26
+
+
+def test_prepared_statements_and_binary_results(router):
+    with router.connect() as connection:
+        for i in range(20):
+            row = connection.execute("select %s::int + 1, %s::text", (i, "x" * i), prepare=True, binary=True).fetchone()
+            assert row == (i + 1, "x" * i)
+
+
+def test_a_pipeline_keeps_its_order(router):
+    with router.connect() as connection:
+        with connection.pipeline() as pipeline:
+            cursors = [connection.execute("select %s::int", (i,)) for i in range(500)]
+            pipeline.sync()
+            assert [cursor.fetchone()[0] for cursor in cursors] == list(range(500))
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            with connection.pipeline():
+                connection.execute("select 1")
+                connection.execute("select 1 / 0")
+                connection.execute("select 2")
+        assert connection.execute("select 3").fetchone() == (3,)
+
+
+def test_big_results_and_big_values(router):
+    with router.connect() as connection:
+        rows = connection.execute("select i, repeat('x', 100) from generate_series(1, 200000) i").fetchall()
+        assert len(rows) == 200_000 and rows[-1] == (200_000, "x" * 100)
+        text = "y" * 5_000_000
+        assert connection.execute("select length(%s::text), %s::text", (text, text)).fetchone() == (len(text), text)
+
+
+def test_copy_in_and_out(router):
+    with router.connect() as connection:
+        connection.execute("create table copied (id int primary key, v text)")
+        with connection.cursor() as cursor:
+            with cursor.copy("copy copied from stdin") as copy:
+                for i in range(2500):
+                    copy.write_row((i, f"row {i}" * 20))
+            with cursor.copy("copy copied to stdout") as copy:
+                assert sum(1 for _ in copy.rows()) == 2500
+            with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+                with cursor.copy("copy copied from stdin") as copy:
+                    copy.write("not a number\n")
+            assert cursor.execute("select count(*) from copied").fetchone() == (2500,)
+    done = router.psql("-c", "\\copy copied to stdout")
+    assert len(done.stdout.splitlines()) == 2500
+
+
+def test_a_slow_reader_does_not_stop_others_nor_grow_the_router(router):
+    def memory_kb() -> int:
+        with open(f"/proc/{router.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    with RawClient(router.port) as client:
+        client.log_in(router)
+        before = memory_kb()
+        client.send(message("Q", b"select repeat('x', 1000) from generate_series(1, 300000)\0"))
+        assert client.receive()[0] == "T"  # 300 MB are coming; nobody reads them
+        with router.connect() as connection:
+            for _ in range(50):
+                assert connection.execute("select 1").fetchone() == (1,)
+        assert memory_kb() - before < 20_000
+
+
+@pytest.mark.parametrize("how", ["cancel", "cancel_safe"])  # without TLS, and (libpq 17) with it
+def test_cancel_reaches_the_statement(router, how):
+    with router.connect() as connection:
+        begun = time.monotonic()
+        timer = threading.Timer(0.3, getattr(connection, how))
+        timer.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("select pg_sleep(30)")
+        timer.join()
+        assert time.monotonic() - begun < 10
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_cancel_with_a_wrong_key_does_nothing(router):
+    with router.connect() as connection, RawClient(router.port) as client:
+        client.send(struct.pack("!IIII", 16, 80877102, connection.info.backend_pid, 12345))
+        assert client.at_end()
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert "cancel request with a wrong key" in router.log()
+
+
+def backends(server) -> list[int]:
+    with server.connect() as owner:
+        rows = owner.execute("select pid from pg_stat_activity where usename = 'admin'").fetchall()
+    return [pid for (pid,) in rows]
+
+
+def test_the_statement_of_a_client_that_went_is_cancelled(server, router):
+    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    client = RawClient(router.port)
+    client.log_in(router)
+    client.send(message("Q", b"select pg_sleep(60)\0"))
+    wait_for(lambda: backends(server), "the statement runs")
+    client.socket.close()
+    wait_for(lambda: not backends(server), "the backend has gone")
+
+
+def test_nothing_is_left_of_sessions_that_ended(server, router):
+    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    descriptors = len(os.listdir(f"/proc/{router.process.pid}/fd"))
+    for _ in range(30):
+        router.connect().close()
+    wait_for(lambda: router.ask("status")["sessions"] == 0, "sessions are counted down")
+    wait_for(lambda: len(os.listdir(f"/proc/{router.process.pid}/fd")) <= descriptors, "descriptors are closed")
+    wait_for(lambda: not backends(server), "backends are gone")
+
+
+def test_a_backend_that_is_killed_reads_as_unavailable(router):
+    with ScratchServer() as server, RunningRouter(server.folder, backend_patience=20) as own:
+        connection = own.connect()
+        idle = own.connect()
+        running = threading.Timer(0.3, os.kill, (backends(server)[0], signal.SIGKILL))
+        running.start()
+        for session in (connection, idle):
+            with pytest.raises(psycopg.Error) as caught:
+                session.execute("select pg_sleep(30)")
+            assert caught.value.sqlstate == "XX000", caught.value
+            assert "server unavailable" in str(caught.value)
+            assert session.closed
+        running.join()
+        with own.connect() as again:  # PostgreSQL starts its backends anew; we wait for it
+            assert again.execute("select 1").fetchone() == (1,)
+
+
+def test_function_call_is_refused_and_the_session_lives(router):
+    with RawClient(router.port) as client:
+        client.log_in(router)
+        client.send(message("Q", b"begin\0") + message("F", struct.pack("!IHHHH", 2880, 0, 0, 0, 0)) + message("Q", b"rollback\0"))
+        assert [kind for kind, _ in client.receive_until("Z")] == ["C", "Z"]
+        error = client.receive_error()
+        assert (error["C"], error["M"]) == ("0A000", "unsupported statement: FunctionCall")
+        assert client.receive() == ("Z", b"E")
+        assert client.receive_until("Z")[-1] == ("Z", b"I")
+
+
+def test_a_session_ends_after_its_time(server):
+    with RunningRouter(server.folder, session_life=1) as router:
+        connection = router.connect()
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            connection.execute("select pg_sleep(30)")
+        assert connection.closed
+
+
+def test_a_router_that_stops_tells_its_clients(server):
+    with RunningRouter(server.folder) as router:
+        connection = router.connect()
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 5
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute("select 1")
+
+
+def test_an_adopted_connection_is_served_as_any_other(router, tmp_path):
+    path = str(tmp_path / "s")
+    router.say(f"adopt {path}")
+    assert router.process.stdout.readline() == '{"listening":true}\n'
+    client = RawClient.__new__(RawClient)
+    client.socket = socket.socket(socket.AF_UNIX)
+    client.socket.settimeout(10)
+    client.socket.connect(path)
+    client.log_in(router)
+    client.send(message("Q", b"select 7\0"))
+    assert ("D", b"\0\1\0\0\0\0017") in client.receive_until("Z")
+    client.socket.close()
+
+
+def test_the_version_and_key_that_clients_see_are_ours(server, router):
+    with RawClient(router.port) as client:
+        client.log_in(router)
+        greeting = dict()
+        for kind, body in client.greeting:
+            greeting.setdefault(kind, []).append(body)
+        assert b"server_version\00016.15\0" in greeting["S"]
+        pid, _ = struct.unpack("!II", greeting["K"][0])
+        assert pid not in backends(server)
+
+
+def test_tls_1_2_works_and_1_1_does_not(router):
+    for version, works in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
+        connect = lambda: router.connect(ssl_min_protocol_version="TLSv1", ssl_max_protocol_version=version.name.replace("_", "."))
+        if works:
+            with connect() as connection:
+                assert connection.execute("select 1").fetchone() == (1,)
+        else:
+            with pytest.raises(psycopg.OperationalError):
+                connect()
