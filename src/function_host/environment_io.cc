@@ -1,0 +1,118 @@
+// The other addresses and pipes of an environment: database, traces, names, output, control.
+
+#include "base/log.h"
+#include "function_host/environment.h"
+#include "function_host/name_server.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+namespace zorya::function_host {
+namespace {
+
+constexpr std::size_t kLogBytesAtOnce = 1u << 20;  // then others get their turn
+constexpr std::size_t kRefusedNamesMax = 64;
+
+}  // namespace
+
+void Environment::accept_database() {
+  for (;;) {
+    base::UniqueFd fd(::accept4(sandbox_.listeners[kDatabaseListener].get(), nullptr, nullptr,
+                                SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) return;
+    const int one = 1;
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (context_.options.on_database_connection) {
+      context_.options.on_database_connection(std::move(fd), origin());
+    }
+  }
+}
+
+void Environment::read_traces() {
+  std::array<char, 65536> buffer;
+  for (int round = 0; round < 64; ++round) {
+    const ssize_t n =
+        ::recv(sandbox_.listeners[kTraceSocket].get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n < 0) return;
+    auto document = document_of_datagram({buffer.data(), static_cast<std::size_t>(n)});
+    if (document) context_.options.sink->segment(std::move(*document));
+  }
+}
+
+void Environment::answer_names() {
+  std::array<char, 1500> buffer;
+  for (int round = 0; round < 64; ++round) {
+    sockaddr_in from{};
+    socklen_t from_size = sizeof from;
+    const int fd = sandbox_.listeners[kNameSocket].get();
+    const ssize_t n = ::recvfrom(fd, buffer.data(), buffer.size(), MSG_DONTWAIT,
+                                 reinterpret_cast<sockaddr*>(&from), &from_size);
+    if (n < 0) return;
+    const NameAnswer answer =
+        answer_name_query({buffer.data(), static_cast<std::size_t>(n)}, context_.options.region);
+    if (answer.datagram.empty()) continue;
+    ::sendto(fd, answer.datagram.data(), answer.datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+             reinterpret_cast<sockaddr*>(&from), from_size);
+    if (answer.known || refused_names_.size() >= kRefusedNamesMax) continue;
+    if (!refused_names_.insert(answer.name).second) continue;
+    base::log(base::LogLevel::kWarning, "function_host",
+              origin() + " asked for host " + json_quote(answer.name) +
+                  ", which does not exist for it: an environment reaches DSQL clusters only");
+  }
+}
+
+void Environment::read_log() {
+  if (!log_open_) return;
+  std::array<char, 65536> buffer;
+  for (std::size_t seen = 0; seen < kLogBytesAtOnce;) {
+    const ssize_t n = ::read(sandbox_.log.get(), buffer.data(), buffer.size());
+    if (n < 0) return;
+    if (n == 0) {  // every writer is gone
+      log_open_ = false;
+      context_.loop.unwatch(sandbox_.log.get());
+      log_.flush_partial();
+      return;
+    }
+    log_.append_output({buffer.data(), static_cast<std::size_t>(n)});
+    seen += static_cast<std::size_t>(n);
+  }
+}
+
+void Environment::on_control() {
+  const ControlMessage message =
+      receive_control(sandbox_.control.get(), std::chrono::milliseconds(0));
+  const std::string& bytes = message.bytes;
+  if (bytes.empty()) {
+    context_.loop.unwatch(sandbox_.control.get());
+    return;
+  }
+  if (bytes[0] == 'W' && bytes.size() == 1 + sizeof(int)) {
+    int status = 0;
+    std::memcpy(&status, bytes.data() + 1, sizeof status);
+    on_exit(status, {});
+  } else if (bytes[0] == 'E') {
+    StartFailure failure;
+    failure.error_type = "Runtime.InvalidEntrypoint";
+    failure.message = bytes.substr(1);
+    failure.reason = bytes.substr(1);
+    fail_start(std::move(failure));
+  } else if (bytes[0] == 'U' && kind_ == EnvironmentKind::kTemplate && state_ == State::kInit) {
+    owner_.template_ready(*this, message.sender);
+  }
+}
+
+void Environment::on_pid1_end() {
+  context_.loop.unwatch(sandbox_.pidfd.get());
+  // Its last word may still lie in the socket.
+  if (state_ != State::kParked) on_control();
+  on_exit(SIGKILL, "pid 1 of the environment was killed");
+}
+
+}  // namespace zorya::function_host
