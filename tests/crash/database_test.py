@@ -59,6 +59,9 @@ def owner_when_up(clusters):
 
 def verify(clusters, writers, kills):
     owner = owner_when_up(clusters)
+    ours = owner.execute("SELECT count(*) FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.relname IN"
+                         " ('entries', 'counters', 'hot') AND a.amname = 'btree-table'").fetchone()
+    assert ours == (3,)
     load.check(owner, writers)
     load.check_hot(owner, writers, kills)
     assert load.check_indexes(owner) == 5
