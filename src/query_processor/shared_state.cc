@@ -2,6 +2,7 @@
 
 #include "query_processor/commit_ids.h"
 #include "query_processor/pg/server.h"
+#include "query_processor/plant.h"
 #include "query_processor/settings.h"
 
 #include <sys/mman.h>
@@ -103,8 +104,10 @@ adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
   // what is past. The horizon is taken before the lock: an older one only keeps more.
   constexpr std::uint64_t kKeysBetweenSweeps = 64;
   constexpr std::size_t kBucketsPerKey = 4;
-  const bool sweep = shared->keys_decided + record.changes.size() >= kKeysBetweenSweeps;
-  const adjudicator::CommitId horizon = sweep ? oldest_needed_commit_id() : 0;
+  const bool sweep = planted("sweep_too_early") ||
+                     shared->keys_decided + record.changes.size() >= kKeysBetweenSweeps;
+  adjudicator::CommitId horizon = sweep ? oldest_needed_commit_id() : 0;
+  if (planted("sweep_too_early")) horizon = record.commit_id;
 
   LWLockAcquire(decision_lock, LW_EXCLUSIVE);
   if (sweep) {

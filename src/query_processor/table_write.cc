@@ -406,7 +406,7 @@ LockClass lock_class_of(LockTupleMode mode) {
 }
 
 void mark(Entry* entry, LockClass lock_class) {
-  if (planted("skip_mark")) return;
+  if (planted("skip_mark") || WriteSet::is_marked(*entry, lock_class)) return;
   check_room_for_mark();
   pg::enter([&]() -> pg::Result<void> {
     backend->write_set.add_mark(*entry, lock_class);

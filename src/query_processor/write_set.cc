@@ -135,10 +135,9 @@ Version* WriteSet::version_at(RowId transient) noexcept {
 }
 
 bool WriteSet::add_mark(Entry& entry, adjudicator::LockClass lock_class) {
-  const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(lock_class));
-  if ((entry.marked_classes & bit) != 0) return false;
+  if (is_marked(entry, lock_class)) return false;
   add_key({entry.identity, lock_class});
-  entry.marked_classes |= bit;
+  entry.marked_classes |= static_cast<std::uint8_t>(1U << static_cast<unsigned>(lock_class));
   ++mark_count_;
   return true;
 }

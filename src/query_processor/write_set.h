@@ -107,6 +107,10 @@ class WriteSet {
   [[nodiscard]] std::uint32_t hidden_count() const noexcept { return hidden_total_; }
 
   void add_key(adjudicator::KeyChange change) { keys_.push_back(change); }
+  [[nodiscard]] static bool is_marked(const Entry& entry,
+                                      adjudicator::LockClass lock_class) noexcept {
+    return (entry.marked_classes >> static_cast<unsigned>(lock_class) & 1) != 0;
+  }
   /// Notes that the row is read with a lock clause. False if that was noted before.
   bool add_mark(Entry& entry, adjudicator::LockClass lock_class);
   [[nodiscard]] std::uint32_t mark_count() const noexcept { return mark_count_; }

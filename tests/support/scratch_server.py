@@ -51,11 +51,14 @@ class ScratchServer:
     """extension=False makes a plain server of the same settings without our library, as a peer for comparison."""
 
     def __init__(self, *, settings: dict[str, str] | None = None, roles: tuple[str, ...] = (),
-                 extension: bool = True, build: pathlib.Path | None = None, fsync: bool = False):
+                 extension: bool = True, build: pathlib.Path | None = None, fsync: bool = False,
+                 module: str | None = None, environment: dict[str, str] | None = None):
         self.build = build or build_folder()
         self.library = self.build / "lib" / "zorya"
         self.extension = extension
         self.roles = roles
+        self.module = module  # folder of another zorya_query_processor.so, as the one with planted faults
+        self.environment = environment or {}
         self.programs = server_programs()
         self.settings = {"listen_addresses": "", "fsync": "on" if fsync else "off", "autovacuum": "off",
                          "shared_buffers": "32MB", "max_connections": "60", "log_min_messages": "warning",
@@ -114,6 +117,8 @@ class ScratchServer:
         if self.extension:
             # A copy, because the server's user may not be able to read a clone's folder.
             shutil.copytree(self.library, self.folder / "lib")
+            if self.module:
+                shutil.copy(pathlib.Path(self.module) / "zorya_query_processor.so", self.folder / "lib")
             self.settings["dynamic_library_path"] = f"{self.folder / 'lib'}:$libdir"
         self.start()
         if self.extension:
@@ -130,7 +135,7 @@ class ScratchServer:
             argv += ["-c", f"{key}={value}"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                                            **self._identity())
+                                            env=os.environ | self.environment, **self._identity())
         deadline = time.monotonic() + 30
         while True:
             if self.process.poll() is not None:
