@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -21,6 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Who made a cluster is about to use it: the copy for the next one can wait.
+constexpr std::chrono::seconds kSpareDelay{3};
 constexpr std::string_view kSparePrefix = ".spare-";
 constexpr std::string_view kMakingPrefix = ".making-";
 constexpr std::string_view kTemplatePrefix = ".template-";
@@ -250,7 +253,7 @@ void ClustersOnDisk::make_spares() {
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || spare_wanted_; });
-      if (stopping_) return;
+      if (stopping_ || wake_.wait_for(lock, kSpareDelay, [this] { return stopping_; })) return;
       spare_wanted_ = false;
     }
     const std::lock_guard making(making_);
