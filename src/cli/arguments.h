@@ -1,0 +1,103 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace zorya::cli {
+
+/// What every verb takes.
+struct Common {
+  std::filesystem::path data_folder;  // resolved: --data or the default
+  bool json = false;
+};
+
+struct UpArguments {
+  std::filesystem::path folder_or_template;
+  std::string stack{};  // empty: named for the folder
+  std::map<std::string, std::string> parameters{};
+  std::optional<std::uint16_t> port{};       // not given: 3000, or a free one if that is taken
+  std::optional<std::uint16_t> dsql_port{};  // not given: 5432, or a free one if that is taken
+  std::filesystem::path ready_file{};
+  std::map<std::string, std::filesystem::path> runtimes{};
+  bool nearest_runtime = false;
+  bool use_cgroups = true;
+};
+
+struct InvokeArguments {
+  std::string function{};  // name or logical id
+  std::string payload{};   // JSON; "@file" reads a file, "-" standard input
+  bool show_log = false;
+};
+
+struct LogsArguments {
+  std::string function{};  // empty: all
+  bool follow = false;
+  std::optional<std::chrono::seconds> since{};
+  std::string filter{};
+  std::size_t limit = 1000;
+};
+
+struct TracesArguments {
+  std::string trace_id{};  // empty: the list
+  std::size_t limit = 20;
+};
+
+struct PsqlArguments {
+  std::string cluster{};            // id or logical id; empty: the only one
+  std::vector<std::string> more{};  // given to psql as they are
+};
+
+struct TokenArguments {
+  std::string cluster{};
+  std::string role = "admin";
+  std::chrono::seconds lifetime{900};
+};
+
+struct HostsArguments {};
+struct StatusArguments {};
+
+struct ResetArguments {
+  bool yes = false;
+};
+
+using Verb =
+    std::variant<UpArguments, InvokeArguments, LogsArguments, TracesArguments, PsqlArguments,
+                 TokenArguments, HostsArguments, StatusArguments, ResetArguments>;
+
+struct Command {
+  Common common;
+  Verb verb;
+};
+
+/// Nothing to run: a help or version text was asked for (0), or the arguments are wrong (2).
+struct Usage {
+  int exit_code = 0;
+  std::string text{};
+};
+
+/// What the environment says about where things are; an argument so that tests can choose.
+struct Surroundings {
+  bool is_root = false;
+  std::string home{};           // $HOME
+  std::string xdg_data_home{};  // $XDG_DATA_HOME
+};
+
+Surroundings surroundings_of_process();
+
+/// /var/lib/zorya as root, else $XDG_DATA_HOME/zorya, else ~/.local/share/zorya. Relative values of
+/// XDG_DATA_HOME do not count, as its specification says.
+std::filesystem::path default_data_folder(const Surroundings& surroundings);
+
+std::variant<Command, Usage> parse_arguments(const std::vector<std::string>& arguments,
+                                             const Surroundings& surroundings);
+
+/// "90", "90s", "5m", "2h", "1d".
+std::optional<std::chrono::seconds> parse_duration(std::string_view text);
+
+}  // namespace zorya::cli

@@ -1,0 +1,122 @@
+#include "cli/control_messages.h"
+
+#include <boost/json.hpp>
+
+namespace zorya::cli {
+namespace {
+
+namespace json = boost::json;
+
+std::string text_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
+}
+
+std::string_view version_state(function_host::VersionState state) {
+  switch (state) {
+    case function_host::VersionState::kPending:
+      return "Pending";
+    case function_host::VersionState::kActive:
+      return "Active";
+    case function_host::VersionState::kFailed:
+      return "Failed";
+  }
+  return "?";
+}
+
+json::object cluster_object(const cluster::ClusterInfo& cluster) {
+  return {{"id", cluster.id},         {"endpoint", cluster.endpoint},
+          {"arn", cluster.arn},       {"state", cluster::state_name(cluster.state)},
+          {"reason", cluster.reason}, {"postmaster_pid", cluster.postmaster_pid}};
+}
+
+json::object version_object(const function_host::VersionInfo& version) {
+  return {{"function", version.function},
+          {"version", version.version},
+          {"state", version_state(version.state)},
+          {"state_reason", version.state_reason},
+          {"state_reason_code", version.state_reason_code},
+          {"restore_path", version.restore_path},
+          {"restore_reason", version.restore_reason},
+          {"init_ms", version.init_duration.count()}};
+}
+
+}  // namespace
+
+std::string control_text(const ControlRequest& request) {
+  return json::serialize(json::object{
+      {"verb", request.verb}, {"function", request.function}, {"payload", request.payload}});
+}
+
+base::Result<ControlRequest> parse_control_request(std::string_view line) {
+  json::error_code error;
+  const json::value value = json::parse({line.data(), line.size()}, error);
+  if (error || !value.is_object()) {
+    return base::Error{base::Code::kInvalidArgument, "a control request must be a JSON object", {}};
+  }
+  const json::object& object = value.as_object();
+  return ControlRequest{text_of(object, "verb"), text_of(object, "function"),
+                        text_of(object, "payload")};
+}
+
+std::string control_error(const base::Error& error) {
+  return json::serialize(json::object{{"error", error.message}, {"hint", error.hint}});
+}
+
+std::string status_text(const StatusReport& report) {
+  json::array clusters;
+  for (const auto& cluster : report.clusters) clusters.push_back(cluster_object(cluster));
+  json::array versions;
+  for (const auto& version : report.host.versions) versions.push_back(version_object(version));
+  const telemetry::Counters& counters = report.telemetry;
+  return json::serialize(
+      json::object{{"instance", json::parse(instance_text(report.instance))},
+                   {"clusters", std::move(clusters)},
+                   {"functions", std::move(versions)},
+                   {"environments",
+                    {{"idle", report.host.environments_idle},
+                     {"busy", report.host.environments_busy},
+                     {"parked", report.host.environments_parked}}},
+                   {"isolation", report.host.isolation},
+                   {"cgroups", report.host.cgroups},
+                   {"sessions",
+                    {{"open", report.router.sessions},
+                     {"half_open", report.router.half_open},
+                     {"accepted", report.router.accepted},
+                     {"refused", report.router.refused}}},
+                   {"telemetry",
+                    {{"logs", counters.logs_written},
+                     {"segments", counters.segments_written},
+                     {"dropped", counters.dropped_queue_full + counters.dropped_write_failed}}},
+                   {"aws_endpoint", nullptr}});
+}
+
+std::string_view outcome_name(function_host::InvokeOutcome outcome) {
+  switch (outcome) {
+    case function_host::InvokeOutcome::kOk:
+      return "ok";
+    case function_host::InvokeOutcome::kFunctionError:
+      return "function_error";
+    case function_host::InvokeOutcome::kThrottled:
+      return "throttled";
+    case function_host::InvokeOutcome::kNotFound:
+      return "not_found";
+    case function_host::InvokeOutcome::kNotReady:
+      return "not_ready";
+    case function_host::InvokeOutcome::kTooLarge:
+      return "too_large";
+  }
+  return "?";
+}
+
+std::string invoke_text(const function_host::InvokeResult& result) {
+  return json::serialize(json::object{{"outcome", outcome_name(result.outcome)},
+                                      {"payload", result.payload},
+                                      {"function_error", result.function_error},
+                                      {"request_id", result.request_id},
+                                      {"executed_version", result.executed_version},
+                                      {"reason", result.reason},
+                                      {"log_tail", result.log_tail}});
+}
+
+}  // namespace zorya::cli
