@@ -186,11 +186,14 @@ base::Result<void> Instance::start_host() {
   options.interpreters = options_.arguments.runtimes;
   options.nearest_runtime = options_.arguments.nearest_runtime;
   if (!options_.arguments.use_cgroups) options.cgroups = function_host::CgroupMode::kOff;
+#ifdef ZORYA_RUNS_FUNCTIONS
   ZORYA_ASSIGN(host_, function_host::make_host(std::move(options)));
+#endif
   return {};
 }
 
 base::Result<void> Instance::start_gateway() {
+  if (!host_) return {};
   const auto start = [this](std::uint16_t port) -> base::Result<void> {
     gateway::Options options;
     options.port = port;
@@ -211,8 +214,11 @@ base::Result<void> Instance::start_gateway() {
 base::Result<void> Instance::deploy(const te::Plan& plan) {
   ZORYA_TRY(ensure_clusters(plan));
   roles_->set(plan.functions);
+  if (!host_ && !plan.functions.empty()) {
+    return base::Error{base::Code::kUnimplemented, "functions are not run by this build", {}};
+  }
   ZORYA_TRY(publish_functions(plan));
-  gateway_->set_apis(plan.apis);
+  if (gateway_) gateway_->set_apis(plan.apis);
   remove_left_functions(plan);
   {
     const std::lock_guard lock(mutex_);
@@ -348,7 +354,7 @@ InstanceInfo Instance::info() const {
   const std::lock_guard lock(mutex_);
   InstanceInfo info;
   info.pid = ::getpid();
-  info.api_url = "http://127.0.0.1:" + std::to_string(gateway_->port());
+  if (gateway_) info.api_url = "http://127.0.0.1:" + std::to_string(gateway_->port());
   info.ca_file = authority_->certificate_file().string();
   info.region = options_.region;
   info.stack = plan_.stack;
@@ -375,14 +381,14 @@ std::string Instance::answer_status() {
   StatusReport report;
   report.instance = info();
   report.clusters = clusters_->list();
-  report.host = host_->status();
+  if (host_) report.host = host_->status();
   report.router = router_->status();
   report.telemetry = telemetry_->counters();
   return status_text(report);
 }
 
 std::string Instance::answer_invoke(const std::string& function, std::string payload) {
-  const auto chosen = choose_function(info(), function);
+  const auto chosen = choose_function(info(), function);  // none without a host
   if (!chosen) return control_error(chosen.error());
   auto promise = std::make_shared<std::promise<function_host::InvokeResult>>();
   auto future = promise->get_future();
