@@ -106,15 +106,23 @@ bool leaves_pending_rows_alone(NodeTag tag) {
   }
 }
 
-bool ends_by_rollback(const Node* statement) {
-  if (!IsA(statement, TransactionStmt)) return false;
+/// When a transaction's age is looked at, for a utility statement.
+enum class AgeCheck { kNone, kBefore, kAfter };
+
+AgeCheck age_check_of(const Node* statement) {
+  if (IsAbortedTransactionBlockState()) return AgeCheck::kNone;
+  if (!IsA(statement, TransactionStmt)) return AgeCheck::kBefore;
   switch (reinterpret_cast<const TransactionStmt*>(statement)->kind) {
+    case TRANS_STMT_COMMIT:
+      // PostgreSQL only notes here that the block is to end. An error after that ends it; one
+      // before would leave the client in a failed block.
+      return AgeCheck::kAfter;
     case TRANS_STMT_ROLLBACK:
     case TRANS_STMT_ROLLBACK_TO:
     case TRANS_STMT_ROLLBACK_PREPARED:
-      return true;
+      return AgeCheck::kNone;
     default:
-      return false;
+      return AgeCheck::kBefore;
   }
 }
 
@@ -123,7 +131,8 @@ void process_utility(PlannedStmt* plan, const char* query, bool read_only_tree,
                      QueryEnvironment* environment, DestReceiver* receiver,
                      QueryCompletion* completion) {
   const Node* statement = plan->utilityStmt;
-  if (!ends_by_rollback(statement) && !IsAbortedTransactionBlockState()) check_transaction_age();
+  const AgeCheck age_check = age_check_of(statement);
+  if (age_check == AgeCheck::kBefore) check_transaction_age();
   if (backend->write_set.has_versions() && !leaves_pending_rows_alone(nodeTag(statement)))
     apply_early();
   if (previous_process_utility != nullptr) {
@@ -133,6 +142,7 @@ void process_utility(PlannedStmt* plan, const char* query, bool read_only_tree,
     standard_ProcessUtility(plan, query, read_only_tree, context, parameters, environment, receiver,
                             completion);
   }
+  if (age_check == AgeCheck::kAfter) check_transaction_age();
 }
 
 }  // namespace
