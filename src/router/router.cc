@@ -117,7 +117,13 @@ class ThreadedRouter final : public Router {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared_->context.run();
+    while (!shared_->context.stopped()) {
+      try {
+        shared_->context.run();
+      } catch (const std::exception& exception) {  // out of memory, most likely
+        base::log(base::LogLevel::kError, "router", exception.what());
+      }
+    }
   }
 
   void end_all() {

@@ -9,11 +9,10 @@
 #include "router/error_map.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <sys/socket.h>
 
 #include <array>
-#include <vector>
+#include <exception>
 
 namespace zorya::router {
 namespace {
@@ -23,14 +22,12 @@ using pgwire::ErrorReport;
 
 constexpr int kTlsHandshakeByte = 0x16;  // the first of a TLS ClientHello
 constexpr std::uint32_t kPasswordBytesMax = 64 << 10;
-constexpr std::size_t kClientBufferBytes = 16 << 10;
-constexpr std::size_t kBackendBufferBytes = 64 << 10;
-constexpr std::size_t kKeptBufferBytes = 256 << 10;
+constexpr std::size_t kKeptBufferBytes = 4 << 10;
 constexpr std::size_t kLingerBytesMax = 16 << 20;
 constexpr std::chrono::seconds kLastWordsTime = 2s;
 constexpr std::chrono::milliseconds kRetryPause = 50ms;
 
-/// A big message leaves a big buffer behind; an idle session should not hold it.
+/// A big message leaves a big buffer behind; an idle session does not hold it.
 void empty(std::string& buffer) {
   if (buffer.capacity() > kKeptBufferBytes) {
     buffer = {};
@@ -41,6 +38,19 @@ void empty(std::string& buffer) {
 
 std::filesystem::path socket_path(const BackendTarget& target) {
   return target.socket_folder / ".s.PGSQL.5432";
+}
+
+/// Where a coroutine ends: what a library threw in it (nothing of ours throws) ends the session.
+auto at_end(std::shared_ptr<Session> session) {
+  return [session = std::move(session)](const std::exception_ptr& thrown) {
+    if (!thrown) return;
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& exception) {
+      base::log(base::LogLevel::kError, "router", exception.what());
+    }
+    session->drop();
+  };
 }
 
 /// Reads a backend's answers until it is ready for queries, or refuses the login.
@@ -125,7 +135,7 @@ void Session::begin(Shared* shared, base::UniqueFd socket, std::string origin) {
   auto self = std::make_shared<Session>(shared, std::move(socket), std::move(origin));
   self->half_open_place_ = shared->half_open.insert(shared->half_open.end(), self);
   self->set_deadline(shared->options.limits.login_deadline);
-  asio::co_spawn(shared->context, serve(self), asio::detached);
+  asio::co_spawn(shared->context, serve(self), at_end(self));
 }
 
 Session::Session(Shared* shared, base::UniqueFd socket, std::string origin)
@@ -205,8 +215,8 @@ asio::awaitable<void> Session::serve(Self self) {
   self->session_place_ =
       self->shared_->sessions.insert(self->shared_->sessions.end(), self->weak_from_this());
   self->set_deadline(self->shared_->options.limits.session_life);
-  asio::co_spawn(self->shared_->context, relay_from_client(self), asio::detached);
-  asio::co_spawn(self->shared_->context, relay_from_backend(self), asio::detached);
+  asio::co_spawn(self->shared_->context, relay_from_client(self), at_end(self));
+  asio::co_spawn(self->shared_->context, relay_from_backend(self), at_end(self));
 }
 
 asio::awaitable<bool> Session::log_in() {
@@ -507,12 +517,13 @@ void Session::cancel_abandoned() {
 }
 
 asio::awaitable<void> Session::relay_from_client(Self self) {
-  std::vector<char> buffer(kClientBufferBytes);
   std::string to_backend;
   RelayStatus status = RelayStatus::kGoesOn;
   while (status == RelayStatus::kGoesOn) {
+    auto& buffer = self->shared_->buffer;
     const std::size_t size = co_await self->client_.read_some(buffer);
     if (size == 0) break;
+    to_backend.reserve(size);
     status = self->relay_->from_client({buffer.data(), size}, to_backend);
     if (!co_await self->backend_->write_all(to_backend)) break;
     empty(to_backend);
@@ -536,11 +547,12 @@ asio::awaitable<void> Session::relay_from_client(Self self) {
 }
 
 asio::awaitable<void> Session::relay_from_backend(Self self) {
-  std::vector<char> buffer(kBackendBufferBytes);
   std::string to_client;
   while (true) {
+    auto& buffer = self->shared_->buffer;
     const std::size_t size = co_await self->backend_->read_some(buffer);
     if (size == 0 || self->last_words_) break;
+    to_client.reserve(size);
     const RelayStatus status = self->relay_->from_backend({buffer.data(), size}, to_client);
     if (status != RelayStatus::kGoesOn) break;
     if (!co_await self->client_.write_all(to_client)) break;

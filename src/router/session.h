@@ -11,6 +11,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <array>
 #include <list>
 #include <map>
 #include <memory>
@@ -48,6 +49,9 @@ struct Shared {
   std::list<std::weak_ptr<Session>> sessions;   // logged in
   std::map<std::uint32_t, CancelTarget> cancel_targets;
   std::map<std::string, ClusterLoad, std::less<>> load;
+  /// What a session reads into. One serves all: a session relays what it has read before it waits
+  /// again, so that an idle session holds none.
+  std::array<char, 64 << 10> buffer{};
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
   bool stopping = false;

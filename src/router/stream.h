@@ -37,7 +37,8 @@ class ByteStream {
   /// True when TLS is set up.
   asio::awaitable<bool> handshake();
 
-  /// Reads what is there, waiting for the first byte; 0: the stream has ended or failed.
+  /// Reads what is there, waiting for the first byte; 0: the stream has ended or failed. `out` is
+  /// written only after the last wait: the caller goes on at once.
   asio::awaitable<std::size_t> read_some(std::span<char> out);
   /// False if the stream ended before.
   asio::awaitable<bool> read_exactly(std::span<char> out);
