@@ -31,6 +31,8 @@ FILES = [
     ("SELECT pg_relation_filenode('pg_class')", DENIED),
     ("SELECT pg_filenode_relation(0, 1259)", DENIED),
     ("SELECT pg_tablespace_databases(1663)", DENIED),
+    ("SELECT pg_available_extensions()", DENIED),
+    ("SELECT * FROM pg_available_extension_versions", DENIED),
     ("COPY (SELECT 1) TO '/tmp/zorya-attempt'", UNSUPPORTED),
     ("COPY pg_class FROM '/etc/passwd'", UNSUPPORTED),
     ("COPY (SELECT 1) TO PROGRAM 'id'", UNSUPPORTED),

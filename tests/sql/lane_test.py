@@ -74,6 +74,16 @@ def test_an_open_reader_and_alter_do_not_wait_for_each_other(pair):
     assert outcome(second, "ALTER TABLE t ADD COLUMN w int") == ("", "")
 
 
+def test_an_open_alter_and_a_reader_do_not_wait_for_each_other(pair):
+    """The wait of a query ends as 55P03 here; the session router says OC001."""
+    first, second = pair
+    first.execute("BEGIN; ALTER TABLE t ADD COLUMN w int")
+    assert outcome(second, "SELECT * FROM t")[0] == "55P03"
+    assert outcome(second, "INSERT INTO t VALUES (1, 1)")[0] == "55P03"
+    first.execute("COMMIT")
+    assert outcome(second, "SELECT * FROM t") == ("", "")
+
+
 def test_data_changes_do_not_take_the_lane(pair):
     first, second = pair
     first.execute("BEGIN; CREATE TABLE u (id int PRIMARY KEY)")

@@ -14,6 +14,7 @@ SET enable_hashjoin TO off;
 SET dsql.enable_batched_nestloop = off;
 RESET enable_hashjoin;
 RESET ALL;
+SHOW lock_timeout;
 RESET ROLE;
 SET ROLE NONE;
 SET ROLE app;

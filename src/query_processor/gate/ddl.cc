@@ -1,13 +1,16 @@
 #include "query_processor/gate/ddl.h"
 
+#include "query_processor/errors.h"
 #include "query_processor/gate/rules.h"
 
 extern "C" {
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/elog.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 }
 
@@ -88,19 +91,20 @@ void run_guarded(void (*body)(void*), void* argument) {
     ErrorData* error = CopyErrorData();
     if (!is_catalogue_conflict(error)) PG_RE_THROW();
     FlushErrorState();
-    ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                    errmsg("schema has been updated by another transaction (OC001)")));
+    raise_schema_changed();
   }
   PG_END_TRY();
 }
 
 void run_ddl(void (*body)(void*), void* argument) {
   const int timeout_outside = LockTimeout;
+  const int temp_limit_outside = temp_file_limit;
   struct Call {
     void (*body)(void*);
     void* argument;
   } call{body, argument};
   ++ddl_depth;
+  temp_file_limit = -1;  // the limit is a query's; an index of a large table sorts more
   LockTimeout =
       timeout_outside > 0 ? std::min(timeout_outside, kDdlLockTimeoutMs) : kDdlLockTimeoutMs;
   PG_TRY();
@@ -116,6 +120,7 @@ void run_ddl(void (*body)(void*), void* argument) {
   PG_FINALLY();
   {
     LockTimeout = timeout_outside;
+    temp_file_limit = temp_limit_outside;
     ddl_depth = std::max(ddl_depth - 1, 0);
   }
   PG_END_TRY();

@@ -61,7 +61,6 @@ INSERT INTO sys.callable_functions SELECT unnest(string_to_array(trim(regexp_rep
   pg_get_replica_identity_index pg_get_ruledef pg_get_serial_sequence pg_get_statisticsobjdef
   pg_get_statisticsobjdef_columns pg_get_statisticsobjdef_expressions pg_get_triggerdef pg_get_userbyid pg_get_viewdef
   pg_database_size pg_indexes_size pg_relation_size pg_table_size pg_total_relation_size
-  pg_available_extension_versions pg_available_extensions
   regclass to_regclass to_regcollation to_regnamespace to_regoper to_regoperator to_regproc to_regprocedure to_regrole
   to_regtype
   array_in array_out array_recv array_send date_in date_out domain_in domain_recv enum_in enum_out enum_recv enum_send
