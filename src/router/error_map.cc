@@ -23,6 +23,30 @@ bool is_catalogue_conflict(const ErrorFields& error) {
   return state == "23505" && error['s'] == "pg_catalog";
 }
 
+/// A query's temporary space, which PostgreSQL bounds by temp_file_limit; in the observed words.
+ErrorReport temporary_space() {
+  return {.severity = "ERROR",
+          .sqlstate = "54000",
+          .message = "query requires more than allowed temp space of 131072 KB to execute"};
+}
+
+bool is_temporary_space(const ErrorFields& error) {
+  return error['C'] == "53400" && error['M'].starts_with("temporary file size exceeds");
+}
+
+/// AWS IAM GRANT and REVOKE are no words of PostgreSQL's grammar, so it cannot refuse them by name.
+bool is_iam_statement(const ErrorFields& error) {
+  if (error['C'] != "42601") return false;
+  return error['M'] == "syntax error at or near \"AWS\"" ||
+         error['M'] == "syntax error at or near \"aws\"";
+}
+
+ErrorReport iam_not_yet() {
+  return {.severity = "ERROR",
+          .sqlstate = "0A000",
+          .message = "AWS IAM GRANT and AWS IAM REVOKE are not supported yet"};
+}
+
 /// 57P01 to 57P05: shut down, crashed beside us, starting, database dropped, idle too long.
 bool is_lost_backend(const ErrorFields& error) { return error['C'].starts_with("57P0"); }
 
@@ -31,6 +55,8 @@ bool is_lost_backend(const ErrorFields& error) { return error['C'].starts_with("
 std::optional<ErrorReport> map_error(const ErrorFields& error) {
   if (is_catalogue_conflict(error)) return catalogue_conflict();
   if (is_lost_backend(error)) return server_unavailable();
+  if (is_temporary_space(error)) return temporary_space();
+  if (is_iam_statement(error)) return iam_not_yet();
   return std::nullopt;
 }
 

@@ -15,7 +15,8 @@ inline constexpr std::string_view kJobIdColumn = "job_id";
 
 /// What the client gets in place of a backend's error; nothing if it gets the error as it is.
 /// Waits that ended by lock_timeout or as a deadlock, and conflicts in the catalogue, are 40001
-/// OC001 in the recorded words; a backend that was ended from outside is XX000.
+/// OC001 in the recorded words; a backend that was ended from outside is XX000; temporary space and
+/// AWS IAM statements have the words that PostgreSQL lacks.
 std::optional<pgwire::ErrorReport> map_error(const pgwire::ErrorFields& error);
 
 /// A backend's answer to our login, likewise: too many sessions in the recorded words.

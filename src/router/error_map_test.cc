@@ -40,6 +40,19 @@ TEST(ErrorMap, ADuplicateIsOneOnlyInTheCatalogue) {
   EXPECT_FALSE(map_body("VERROR\0C23505\0Mduplicate\0spublic\0tt\0\0"s));
 }
 
+TEST(ErrorMap, WordsThatPostgresqlLacks) {
+  const auto space = map("53400", "temporary file size exceeds temp_file_limit (131072kB)");
+  ASSERT_TRUE(space);
+  EXPECT_EQ(space->sqlstate, "54000");
+  EXPECT_FALSE(map("53400", "something else"));
+  for (const auto* word : {"AWS", "aws"}) {
+    const auto iam = map("42601", "syntax error at or near \"" + std::string(word) + "\"");
+    ASSERT_TRUE(iam);
+    EXPECT_EQ(iam->sqlstate, "0A000");
+  }
+  EXPECT_FALSE(map("42601", "syntax error at or near \"SELEC\""));
+}
+
 TEST(ErrorMap, AnEndedBackendIsUnavailable) {
   for (const auto* state : {"57P01", "57P02", "57P03", "57P05"}) {
     const auto mapped = map(state, "terminating connection");
