@@ -135,6 +135,11 @@ int last_number(const path& function_folder) {
   return kept ? std::max(last, std::atoi(kept->c_str())) : last;
 }
 
+/// "python:3.12.4" of "python:3.12.4 (/usr/bin/python3.12)": a log names no path of the machine.
+std::string runtime_name(const std::string& description) {
+  return description.substr(0, description.find(' '));
+}
+
 bool is_name(std::string_view name) {
   if (name.empty() || name.size() > 140) return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
@@ -198,7 +203,7 @@ Result<std::shared_ptr<Version>> Publisher::prepare(const FunctionSpec& spec) {
   }
   version->log = PlatformLog({.function = spec.name,
                               .version = version->version,
-                              .runtime = version->image.description,
+                              .runtime = runtime_name(version->image.description),
                               .region = options_.region,
                               .snap_start = version->snap_start,
                               .format = spec.log_format,

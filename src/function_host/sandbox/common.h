@@ -132,12 +132,19 @@ static inline int zorya_ask(int socket_fd, char question) {
   return recv(socket_fd, &answer, 1, 0) == 1 ? 0 : -EPIPE;
 }
 
+/* Never above what we were started with: that would take a privilege. */
+static inline int zorya_limit(int resource, rlim_t value) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit)) return -errno;
+  if (value > limit.rlim_max) value = limit.rlim_max;
+  limit.rlim_cur = limit.rlim_max = value;
+  return setrlimit(resource, &limit) ? -errno : 0;
+}
+
 static inline int zorya_set_limits(uint32_t process_count_max) {
-  struct rlimit processes = {process_count_max, process_count_max}, files = {1024, 1024},
-                core = {0, 0}, locked = {65536, 65536};
-  if (setrlimit(RLIMIT_NPROC, &processes) || setrlimit(RLIMIT_NOFILE, &files) ||
-      setrlimit(RLIMIT_CORE, &core) || setrlimit(RLIMIT_MEMLOCK, &locked)) {
-    return -errno;
-  }
-  return 0;
+  int rc = zorya_limit(RLIMIT_NPROC, process_count_max);
+  if (!rc) rc = zorya_limit(RLIMIT_NOFILE, 1024);
+  if (!rc) rc = zorya_limit(RLIMIT_CORE, 0);
+  if (!rc) rc = zorya_limit(RLIMIT_MEMLOCK, 65536);
+  return rc;
 }

@@ -1,0 +1,63 @@
+"""Starts host_tool and talks to it."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+BUILD = pathlib.Path(os.environ["ZORYA_BUILD"])
+FUNCTIONS = pathlib.Path(__file__).parent / "functions"
+# What the distribution has: the tests ask for python3.12 and take the nearest.
+PYTHON = ["--runtime", "python3.12", "--nearest", "--handler", "app.handler"]
+SNAP_START = ["--alias", "live", "--snap-start"]
+
+
+class Host:
+    def __init__(self, *options, data=None, user=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="zorya-host-"))
+        self.data = data or self.folder / "data"
+        self.data.mkdir(exist_ok=True)
+        self.log_file = self.folder / "log"
+        self.log_file.touch()
+        command = [BUILD / "bin/host_tool", "--data", self.data, "--log", self.log_file, *options]
+        if user is not None:
+            for path in (self.folder, self.data, self.log_file):
+                os.chown(path, user, user)
+            command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, line, answers=1):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return [json.loads(self.process.stdout.readline()) for _ in range(answers)]
+
+    def publish(self):
+        return self.ask("publish")[0]
+
+    def invoke(self, event=None):
+        return self.ask("invoke " + json.dumps(event or {}))[0]
+
+    def burst(self, count, event=None):
+        return self.ask(f"burst {count} " + json.dumps(event or {}), count)
+
+    def status(self):
+        return self.ask("status")[0]
+
+    def log(self):
+        return self.log_file.read_text()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait(30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,163 @@
+"""SnapStart: INIT once per version, environments are clones that share nothing they must not."""
+
+import json
+import os
+import pathlib
+import signal
+import time
+
+import pytest
+
+from host import FUNCTIONS, PYTHON, SNAP_START, Host
+
+
+def start(name, data, *options, user=None):
+    return Host("--code", FUNCTIONS / name, "--timeout", "10", *PYTHON, *SNAP_START, *options, data=data, user=user)
+
+
+def check_clones(host):
+    published = host.publish()
+    assert published.get("restore_path") == "clone", published
+    answers = host.burst(20, {"sleep": 3})  # long enough that none is used twice
+    assert [a["outcome"] for a in answers] == [0] * 20, answers
+    seen = [json.loads(a["payload"]) for a in answers]
+    for what in seen[0]["unique"]:
+        values = [one["unique"][what] for one in seen]
+        assert len(set(values)) == 20, (what, values)
+    assert {one["init_id"] for one in seen} == {seen[0]["init_id"]}
+    for one, answer in zip(seen, answers):
+        assert one["order"] == ["before 2", "before 1", "after 1", "after 2"]
+        assert one["init_connection"] in ("BrokenPipeError", "ConnectionResetError")
+        assert one["unique"]["connection"] != one["init_greeting"]
+        # INIT's open files, named and deleted: each clone goes on from what INIT left, alone.
+        request_id = answer["request_id"]
+        assert one["files"] == ["from init\n" + request_id, "deleted\n" + request_id]
+        assert one["key"] is None and one["stream"] is None
+        assert one["uri"].startswith("http://127.0.0.1:9001/")
+        assert one["pid"] != 1000
+    log = host.log()
+    assert log.count("INIT_START") == 1
+    assert log.count("RESTORE_START") == log.count("RESTORE_REPORT") == 20
+    assert log.count("Billed Restore Duration") == 20
+    assert "Init Duration: " not in log.replace("INIT_REPORT Init Duration", "")
+
+
+def test_twenty_first_requests_at_once(data):
+    with start("unique", data) as host:
+        check_clones(host)
+
+
+def test_twenty_first_requests_at_once_without_cgroups(data):
+    with start("unique", data, "--no-cgroups") as host:
+        check_clones(host)
+
+
+def test_twenty_first_requests_at_once_as_a_plain_user(user_data):
+    with start("unique", user_data, user=4321) as host:
+        check_clones(host)
+
+
+def test_restart_runs_init_once_more_for_the_same_version(data):
+    versions = []
+    for _ in range(2):
+        with start("unique", data) as host:
+            versions.append(host.publish()["version"])
+            assert host.invoke()["outcome"] == 0
+            assert host.log().count("INIT_START") == 1
+    assert versions[0] == versions[1]
+
+
+def test_clones_are_parked_ahead_of_demand(data):
+    with start("unique", data, "--parked", "3") as host:
+        host.publish()
+        deadline = time.monotonic() + 10
+        while host.status()["parked"] < 3 and time.monotonic() < deadline:
+            pass
+        assert host.status()["parked"] == 3
+
+
+def test_a_template_with_threads_is_not_cloned(data):
+    with start("threads", data) as host:
+        published = host.publish()
+        assert published["restore_path"] == "cold"
+        assert "threads" in published["restore_reason"]
+        assert json.loads(host.invoke()["payload"]) == "cold"
+
+
+@pytest.mark.parametrize(
+    "function, code, word",
+    [
+        ("init_error", "FunctionError.RuntimeInitError", "INIT fails"),
+        ("before_error", "FunctionError.RuntimeInitError", "before fails"),
+        ("init_exit", "FunctionError.RuntimeInitError", "exit status 5"),
+    ],
+)
+def test_a_failed_init_fails_the_publish(data, function, code, word):
+    with start(function, data) as host:
+        answer = host.publish()
+        assert code in answer["error"] and word in answer["error"], answer
+        refused = host.invoke()
+        assert refused["outcome"] == 4 and "Failed" in refused["reason"], refused
+
+
+def test_a_failed_after_hook_fails_the_invoke(data):
+    with start("after_error", data) as host:
+        assert host.publish()["restore_path"] == "clone"
+        answer = host.invoke()
+        assert answer["function_error"] == "Unhandled"
+        assert json.loads(answer["payload"])["errorMessage"] == "after fails"
+        assert "Status: error\tError Type: Runtime.AfterRestoreError" in host.log()
+
+
+def children_of(pid):
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child)] + children_of(child)
+    return found
+
+
+def test_a_killed_clone_costs_one_request_and_a_killed_template_none(data):
+    with start("unique", data) as host:
+        host.publish()
+        assert host.invoke()["outcome"] == 0
+        # Every runtime, the template's too: their pid 1 are children of the host.
+        for pid in children_of(host.process.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        answers = [host.invoke() for _ in range(3)]
+        assert answers[-1]["outcome"] == 0, answers
+
+
+def test_nothing_is_left(data):
+    def groups():
+        return sorted(str(path) for path in pathlib.Path("/sys/fs/cgroup").rglob("zorya-*"))
+
+    with start("unique", data) as host:
+        host.publish()
+        host.burst(5, {"sleep": 0.1})
+        pids = children_of(host.process.pid)
+        assert len(pids) > 5
+        descriptors = len(os.listdir(f"/proc/{host.process.pid}/fd"))
+        for _ in range(2):
+            host.burst(5, {"sleep": 0.1})
+        assert len(os.listdir(f"/proc/{host.process.pid}/fd")) <= descriptors + 20
+        own = [g for g in groups() if g.endswith(f"zorya-{host.process.pid}")]
+        host.close()
+        assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
+        assert [g for g in own if os.path.exists(g)] == []
+
+
+def test_a_killed_host_leaves_no_process(data):
+    with start("unique", data) as host:
+        host.publish()
+        host.burst(3, {"sleep": 0.1})
+        pids = children_of(host.process.pid)
+        host.process.kill()
+        host.process.wait()
+        deadline = time.monotonic() + 10
+        while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
