@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <map>
+#include <random>
 
 namespace zorya::iam {
 namespace {
@@ -193,6 +195,40 @@ TEST_F(DsqlToken, ThatIsNoTokenIsRefusedWithoutTellingItBack) {
     const auto verdict = verify(bad);
     EXPECT_EQ(verdict.outcome, TokenOutcome::kMalformed) << bad;
     EXPECT_EQ(verdict.hint.find("secret-password"), std::string::npos);
+  }
+}
+
+TEST_F(DsqlToken, WithAnyByteChangedIsRefused) {
+  const std::string good = token("admin", "ACCESS_KEY");
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (const char other : {'0', 'a', '%', '&', '=', '/', '\0', '\xff'}) {
+      std::string bad = good;
+      bad[at] = other;
+      // %2f is %2F.
+      const bool same_escape = std::tolower(good[at]) == std::tolower(other);
+      if (same_escape) continue;
+      EXPECT_NE(verify(bad).outcome, TokenOutcome::kAccepted) << bad;
+    }
+    EXPECT_NE(verify(good.substr(0, at)).outcome, TokenOutcome::kAccepted);
+    EXPECT_NE(verify(good.substr(at + 1)).outcome, TokenOutcome::kAccepted);
+  }
+}
+
+TEST_F(DsqlToken, RandomBytesNeverBreakTheParser) {
+  std::mt19937 random(20261126);
+  const std::string good = token("admin", "ACCESS_KEY");
+  for (int round = 0; round < 5'000; ++round) {
+    std::string bytes = good;
+    for (int change = 0; change < 4; ++change) {
+      const std::size_t at = random() % bytes.size();
+      if (random() % 2 == 0) {
+        bytes[at] = static_cast<char>(random());
+      } else {
+        bytes.insert(at, bytes.substr(random() % bytes.size(), random() % 40));
+      }
+    }
+    if (bytes == good) continue;
+    EXPECT_NE(verify(bytes).outcome, TokenOutcome::kAccepted) << bytes;
   }
 }
 
