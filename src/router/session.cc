@@ -323,6 +323,16 @@ bool Session::refuse(ErrorReport report, std::string_view reason) {
   return false;
 }
 
+/// Asks where the cluster's server is now: it may have moved or come back since the last time.
+Session::Found Session::find_cluster() {
+  auto target = shared_->options.find_cluster(cluster_id_);
+  if (target) {
+    target_ = std::move(*target);
+    return Found::kReady;
+  }
+  return target.error().code == base::Code::kNotFound ? Found::kNotThere : Found::kNotReady;
+}
+
 /// Finds the cluster by SNI, or by the option that stands in for it, and counts the connection.
 bool Session::enter_cluster(const Login& login) {
   const std::string name = client_.tls()->server_name();
@@ -338,17 +348,9 @@ bool Session::enter_cluster(const Login& login) {
   }
   cluster_id_ = by_name ? *by_name : login.cluster_option;
   const bool at_odds = by_name && !login.cluster_option.empty() && *by_name != login.cluster_option;
-  auto target = is_cluster_id(cluster_id_) && !at_odds
-                    ? shared_->options.find_cluster(cluster_id_)
-                    : base::Error{base::Code::kNotFound, "no such cluster", {}};
-  if (!target) {
-    if (target.error().code != base::Code::kNotFound) {
-      return refuse(not_accepted("waking up cluster, please retry later", id_),
-                    target.error().message);
-    }
+  if (!is_cluster_id(cluster_id_) || at_odds || find_cluster() == Found::kNotThere) {
     return refuse(access_denied(id_, "The cluster was not found."), "no cluster " + cluster_id_);
   }
-  target_ = std::move(*target);
   const auto now = shared_->options.clock->steady_now();
   const Limits& limits = shared_->options.limits;
   ClusterLoad& load =
@@ -440,6 +442,7 @@ asio::awaitable<bool> Session::connect_backend(const Login* login) {
 /// Logs in at the backend, and fills `to_client` with what the client is to get. kAgain: the server
 /// is not there, or still starting.
 asio::awaitable<Session::Attempt> Session::try_backend(const Login* login, std::string* to_client) {
+  if (find_cluster() != Found::kReady) co_return Attempt::kAgain;
   auto socket = net::connect_unix(socket_path(target_));
   if (!socket) {
     if (socket.error().code == base::Code::kUnavailable) co_return Attempt::kAgain;

@@ -94,6 +94,8 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class Attempt { kDone, kAgain, kRefused };
   asio::awaitable<Attempt> try_backend(const Login* login, std::string* to_client);
 
+  enum class Found { kReady, kNotReady, kNotThere };
+  Found find_cluster();
   bool enter_cluster(const Login& login);
   bool refuse(pgwire::ErrorReport report, std::string_view reason);
   void set_deadline(std::chrono::seconds from_now);

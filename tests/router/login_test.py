@@ -1,5 +1,6 @@
 """Who is let in, and what the others are told."""
 import re
+import threading
 import time
 
 import psycopg
@@ -7,6 +8,7 @@ import pytest
 
 from raw_client import GSS_REQUEST, RawClient, startup
 from support.router import CLUSTER, RunningRouter
+from support.scratch_server import ScratchServer
 
 DENIED = "unable to accept connection, access denied"
 READER = {"access_key_id": "AKIAREADER0000000000", "secret_access_key": "reader-secret",
@@ -198,3 +200,19 @@ def test_limits_of_a_cluster_bind(server):
 def test_a_server_that_is_not_there_is_waking_up(tmp_path):
     with RunningRouter(tmp_path, backend_patience=1) as router:
         assert "unable to accept connection, waking up cluster, please retry later" in refusal(router)[0]
+
+
+def test_a_server_that_starts_again_is_waited_for():
+    with ScratchServer() as own, RunningRouter(own.folder, backend_patience=30) as router:
+        own.stop("fast")
+        answers = []
+
+        def connect():
+            with router.connect(connect_timeout=40) as connection:
+                answers.append(connection.execute("select 1").fetchone())
+
+        waiting = threading.Thread(target=connect)
+        waiting.start()
+        own.start()
+        waiting.join(timeout=40)
+        assert answers == [(1,)]
