@@ -134,6 +134,7 @@ class Environment {
 
   // The Runtime API (environment_api.cc).
   void accept_connections();
+  void after_failed_accept();
   void on_connection(Connection& connection, std::uint32_t events);
   bool read_requests(Connection& connection);
   void close_connection(Connection& connection);

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
 namespace zorya::function_host {
@@ -65,7 +66,7 @@ void Environment::accept_connections() {
   for (;;) {
     base::UniqueFd fd(::accept4(sandbox_.listeners[kRuntimeApiListener].get(), nullptr, nullptr,
                                 SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) return after_failed_accept();
     connections_.remove_if([](const Connection& c) { return c.dead; });
     if (connections_.size() >= kConnectionCountMax) continue;
     const int one = 1;
@@ -80,6 +81,15 @@ void Environment::accept_connections() {
     on_connection(connection, EPOLLIN);
     if (state_ == State::kEnding) return;
   }
+}
+
+/// Nothing to accept is the usual end. A listener that fails otherwise (a hostile template may keep
+/// a copy and shut it down; descriptors may run out) would wake the loop for ever.
+void Environment::after_failed_accept() {
+  if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+  base::log(base::LogLevel::kWarning, "function_host",
+            base::errno_error(origin() + ": accept", errno).message);
+  on_exit(SIGKILL, "a listener of the environment failed");
 }
 
 void Environment::on_connection(Connection& connection, std::uint32_t events) {

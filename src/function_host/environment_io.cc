@@ -18,6 +18,9 @@ namespace zorya::function_host {
 namespace {
 
 constexpr std::size_t kLogBytesAtOnce = 1u << 20;  // then others get their turn
+constexpr int kDatagramsAtOnce = 64;
+/// A socket that was shut down gives empty reads for ever, and would keep the loop busy.
+constexpr const char* kShutSocket = "a socket of the environment was shut down";
 constexpr std::size_t kRefusedNamesMax = 64;
 
 }  // namespace
@@ -26,7 +29,7 @@ void Environment::accept_database() {
   for (;;) {
     base::UniqueFd fd(::accept4(sandbox_.listeners[kDatabaseListener].get(), nullptr, nullptr,
                                 SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
+    if (!fd) return after_failed_accept();
     const int one = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (context_.options.on_database_connection) {
@@ -37,24 +40,29 @@ void Environment::accept_database() {
 
 void Environment::read_traces() {
   std::array<char, 65536> buffer;
-  for (int round = 0; round < 64; ++round) {
+  int empty = 0;
+  for (int round = 0; round < kDatagramsAtOnce; ++round) {
     const ssize_t n =
         ::recv(sandbox_.listeners[kTraceSocket].get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0) return;
+    if (n == 0) ++empty;
     auto document = document_of_datagram({buffer.data(), static_cast<std::size_t>(n)});
     if (document) context_.options.sink->segment(std::move(*document));
   }
+  if (empty == kDatagramsAtOnce) on_exit(SIGKILL, kShutSocket);
 }
 
 void Environment::answer_names() {
   std::array<char, 1500> buffer;
-  for (int round = 0; round < 64; ++round) {
+  int empty = 0;
+  for (int round = 0; round < kDatagramsAtOnce; ++round) {
     sockaddr_in from{};
     socklen_t from_size = sizeof from;
     const int fd = sandbox_.listeners[kNameSocket].get();
     const ssize_t n = ::recvfrom(fd, buffer.data(), buffer.size(), MSG_DONTWAIT,
                                  reinterpret_cast<sockaddr*>(&from), &from_size);
     if (n < 0) return;
+    if (n == 0 && ++empty == kDatagramsAtOnce) return on_exit(SIGKILL, kShutSocket);
     const NameAnswer answer =
         answer_name_query({buffer.data(), static_cast<std::size_t>(n)}, context_.options.region);
     if (answer.datagram.empty()) continue;

@@ -154,6 +154,26 @@ Error control_error(std::string_view doing, const ControlMessage& message) {
   return Error{Code::kUnavailable, std::move(text), ""};
 }
 
+/// A template's INIT may be hostile and hand over anything: what is no listener of the right kind
+/// would stop the host's loop or keep it busy for ever.
+bool is_listener(int fd, std::size_t index) {
+  int type = 0;
+  int family = 0;
+  int accepts = 0;
+  socklen_t size = sizeof type;
+  const bool stream = index == kRuntimeApiListener || index == kDatabaseListener;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
+      ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) != 0) {
+    return false;
+  }
+  if (family != AF_INET || type != (stream ? SOCK_STREAM : SOCK_DGRAM) ||
+      (stream && accepts == 0)) {
+    return false;
+  }
+  return ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 /// The part that a start and a clone have in common: pid 1 reports, is placed, hands over
 /// listeners.
 Result<void> meet_pid1(Sandbox& sandbox, const PlaceSandbox& place,
@@ -173,6 +193,9 @@ Result<void> meet_pid1(Sandbox& sandbox, const PlaceSandbox& place,
     return control_error("start environment", message);
   }
   for (std::size_t i = 0; i < ZORYA_LISTENER_COUNT; ++i) {
+    if (!is_listener(message.descriptors[i].get(), i)) {
+      return Error{Code::kInvalidArgument, "start environment: its listeners are none", ""};
+    }
     sandbox.listeners[i] = std::move(message.descriptors[i]);
   }
   return {};
