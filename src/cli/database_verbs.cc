@@ -1,5 +1,5 @@
 // psql, token and hosts: what a client needs to reach a cluster.
-#include "base/log.h"
+#include "base/clock.h"
 #include "cli/instance_file.h"
 #include "cli/render.h"
 #include "cli/run.h"
@@ -22,7 +22,7 @@ base::Result<std::string> fresh_token(const Common& common, const ReachableClust
   return iam::make_dsql_token(keys->admin(), {.host = cluster.endpoint,
                                               .region = cluster.region,
                                               .role = arguments.role,
-                                              .now = std::chrono::system_clock::now(),
+                                              .now = base::system_clock().now(),
                                               .lifetime = arguments.lifetime});
 }
 

@@ -1,5 +1,7 @@
 #include "cli/roles.h"
 
+#include "base/clock.h"
+
 namespace zorya::cli {
 
 void Roles::set(const std::vector<template_engine::FunctionResource>& functions) {
@@ -18,7 +20,7 @@ void Roles::set(const std::vector<template_engine::FunctionResource>& functions)
 function_host::Credentials Roles::credentials(const std::string& role_arn) {
   const std::lock_guard lock(mutex_);
   Role& role = roles_[role_arn];
-  const auto now = std::chrono::system_clock::now();
+  const auto now = base::system_clock().now();
   if (role.good_until < now) {
     role.key = keys_.mint_session(role.identity, kLifetime);
     role.good_until = now + kLifetime / 2;

@@ -1,4 +1,5 @@
 // logs and traces: read from the data folder's file, whether an instance runs or not.
+#include "base/clock.h"
 #include "cli/data_folder.h"
 #include "cli/instance_file.h"
 #include "cli/render.h"
@@ -54,7 +55,7 @@ int run_logs(const Common& common, const LogsArguments& arguments) {
     if (!group) return fail(common, group.error());
     query.group = std::move(*group);
   }
-  if (arguments.since) query.since = std::chrono::system_clock::now() - *arguments.since;
+  if (arguments.since) query.since = base::system_clock().now() - *arguments.since;
   query.contains = arguments.filter;
   query.limit = arguments.limit;
   query.newest = true;

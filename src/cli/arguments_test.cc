@@ -1,0 +1,113 @@
+#include "cli/arguments.h"
+
+#include <gtest/gtest.h>
+
+namespace zorya::cli {
+namespace {
+
+constexpr auto kUser = [] { return Surroundings{false, "/home/u", ""}; };
+
+std::variant<Command, Usage> parse(std::vector<std::string> arguments) {
+  return parse_arguments(arguments, kUser());
+}
+
+template <typename Verb>
+Verb verb_of(std::vector<std::string> arguments) {
+  auto parsed = parse(std::move(arguments));
+  if (const auto* usage = std::get_if<Usage>(&parsed)) {
+    ADD_FAILURE() << usage->text;
+    return {};
+  }
+  return std::get<Verb>(std::get<Command>(parsed).verb);
+}
+
+int exit_code_of(std::vector<std::string> arguments) {
+  auto parsed = parse(std::move(arguments));
+  return std::holds_alternative<Usage>(parsed) ? std::get<Usage>(parsed).exit_code : -1;
+}
+
+TEST(Arguments, TheDefaultDataFolderFollowsTheUser) {
+  EXPECT_EQ(default_data_folder({true, "/root", ""}), "/var/lib/zorya");
+  EXPECT_EQ(default_data_folder({false, "/home/u", ""}), "/home/u/.local/share/zorya");
+  EXPECT_EQ(default_data_folder({false, "/home/u", "/data"}), "/data/zorya");
+  EXPECT_EQ(default_data_folder({false, "/home/u", "relative"}), "/home/u/.local/share/zorya");
+}
+
+TEST(Arguments, UpReadsAllItsOptions) {
+  const auto up =
+      verb_of<UpArguments>({"up", "dir", "--port", "0", "--dsql-port", "6000", "--ready-file",
+                            "r.json", "--stack", "s", "--parameter", "A=1", "--parameter", "B=x=y",
+                            "--runtime", "python3.12=/p", "--nearest-runtime", "--no-cgroups"});
+  EXPECT_EQ(up.folder_or_template, "dir");
+  EXPECT_EQ(up.port, 0);
+  EXPECT_EQ(up.dsql_port, 6000);
+  EXPECT_EQ(up.ready_file, "r.json");
+  EXPECT_EQ(up.stack, "s");
+  EXPECT_EQ(up.parameters, (std::map<std::string, std::string>{{"A", "1"}, {"B", "x=y"}}));
+  EXPECT_EQ(up.runtimes.at("python3.12"), "/p");
+  EXPECT_TRUE(up.nearest_runtime);
+  EXPECT_FALSE(up.use_cgroups);
+}
+
+TEST(Arguments, UpLeavesPortsOpenWhenNoneAreAskedFor) {
+  const auto up = verb_of<UpArguments>({"up", "dir"});
+  EXPECT_FALSE(up.port.has_value());
+  EXPECT_FALSE(up.dsql_port.has_value());
+  EXPECT_TRUE(up.use_cgroups);
+}
+
+TEST(Arguments, EveryVerbTakesDataAndJson) {
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{"up", "d"},
+                                                                                    {"invoke", "f"},
+                                                                                    {"logs"},
+                                                                                    {"traces"},
+                                                                                    {"psql"},
+                                                                                    {"token"},
+                                                                                    {"hosts"},
+                                                                                    {"status"},
+                                                                                    {"reset"}}) {
+    std::vector<std::string> arguments = verb;
+    arguments.insert(arguments.end(), {"--data", "/d", "--json"});
+    const auto parsed = parse(arguments);
+    ASSERT_TRUE(std::holds_alternative<Command>(parsed)) << verb[0];
+    EXPECT_EQ(std::get<Command>(parsed).common.data_folder, "/d") << verb[0];
+    EXPECT_TRUE(std::get<Command>(parsed).common.json) << verb[0];
+  }
+}
+
+TEST(Arguments, PsqlGivesOnWhatStandsBehindTheDashes) {
+  const auto psql =
+      verb_of<PsqlArguments>({"psql", "--cluster", "c", "--", "-c", "SELECT 1", "--csv"});
+  EXPECT_EQ(psql.cluster, "c");
+  EXPECT_EQ(psql.more, (std::vector<std::string>{"-c", "SELECT 1", "--csv"}));
+}
+
+TEST(Arguments, DurationsAreReadWithTheirUnits) {
+  EXPECT_EQ(parse_duration("90"), std::chrono::seconds(90));
+  EXPECT_EQ(parse_duration("5m"), std::chrono::minutes(5));
+  EXPECT_EQ(parse_duration("2h"), std::chrono::hours(2));
+  EXPECT_EQ(parse_duration("1d"), std::chrono::hours(24));
+  for (const char* wrong : {"", "s", "5x", "-5s", "0", "1.5h", "99999999999"}) {
+    EXPECT_FALSE(parse_duration(wrong).has_value()) << wrong;
+  }
+  EXPECT_EQ(verb_of<TokenArguments>({"token", "--expires-in", "1h"}).lifetime,
+            std::chrono::hours(1));
+  EXPECT_EQ(verb_of<LogsArguments>({"logs", "--since", "10m"}).since, std::chrono::minutes(10));
+}
+
+TEST(Arguments, WrongOnesAreRefusedWithCodeTwo) {
+  EXPECT_EQ(exit_code_of({}), 2);
+  EXPECT_EQ(exit_code_of({"fly"}), 2);
+  EXPECT_EQ(exit_code_of({"up"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--port", "70000"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--port", "x"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--parameter", "A"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--colour"}), 2);
+  EXPECT_EQ(exit_code_of({"logs", "--since", "soon"}), 2);
+  EXPECT_EQ(exit_code_of({"logs", "--limit", "0"}), 2);
+  EXPECT_EQ(exit_code_of({"--help"}), 0);
+  EXPECT_EQ(exit_code_of({"--version"}), 0);
+}
+
+}  // namespace
+}  // namespace zorya::cli

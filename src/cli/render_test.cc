@@ -1,0 +1,145 @@
+#include "cli/render.h"
+
+#include "cli/process_tree.h"
+#include "cli/steps.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+
+namespace zorya::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+const std::chrono::system_clock::time_point kTime{milliseconds(1'795'661'425'123)};
+
+telemetry::Segment segment(const std::string& name, int start_ms, int end_ms) {
+  telemetry::Segment one;
+  one.trace_id = "1-00000000-000000000000000000000000";
+  one.name = name;
+  one.start = kTime + milliseconds(start_ms);
+  one.end = kTime + milliseconds(end_ms);
+  return one;
+}
+
+TEST(Render, ALogLineCannotSteerTheTerminal) {
+  EXPECT_EQ(log_line({kTime, "/aws/lambda/shop-F", "2026/11/26/[3]abcdef", "a\x1b[31m\tb\nc"}),
+            "2026-11-26T02:50:25.123Z shop-F [3] a?[31m\tb?c");
+  EXPECT_EQ(log_line({kTime, "/my/group", "odd", "m"}), "2026-11-26T02:50:25.123Z /my/group  m");
+}
+
+TEST(Render, ATraceIsATreeWithTimes) {
+  telemetry::Segment root = segment("shop/Prod", 0, 20);
+  root.origin = "AWS::ApiGateway::Stage";
+  root.http_method = "GET";
+  root.http_url = "/todos";
+  root.http_status = 200;
+  root.children = {segment("shop-F", 2, 18)};
+  root.children[0].fault = true;
+  EXPECT_EQ(trace_tree({root}),
+            "1-00000000-000000000000000000000000  2026-11-26T02:50:25.123Z\n"
+            "     +0.0 ms     20.0 ms  shop/Prod (AWS::ApiGateway::Stage) GET /todos 200\n"
+            "     +2.0 ms     16.0 ms    shop-F fault\n");
+  EXPECT_EQ(trace_tree({}), "");
+}
+
+TEST(Render, APsqlLineIsQuotedForTheShellAndForLibpq) {
+  const ReachableCluster cluster{"id1",       "Db", "id1.dsql.us-east-1.on.aws",
+                                 "127.0.0.1", 5433, "us-east-1"};
+  EXPECT_EQ(
+      psql_line(cluster, "/my data/ca.pem", {"/bin/zorya", "/my data", false}),
+      "PGPASSWORD=\"$(/bin/zorya token --data '/my data' --cluster id1)\" psql "
+      "'host=id1.dsql.us-east-1.on.aws hostaddr=127.0.0.1 port=5433 user=admin dbname=postgres "
+      "sslmode=verify-full sslrootcert='\\''/my data/ca.pem'\\'''");
+  EXPECT_EQ(psql_line(cluster, "/d/ca.pem", {"/bin/zorya", "/d", true}).find("--data"),
+            std::string::npos);
+}
+
+TEST(Render, ShellWordsComeBackWhole) {
+  for (const std::string text :
+       {"plain", "", "two words", "a'b", "$HOME `x` \"q\"", "/path/x-1.2"}) {
+    std::FILE* pipe = ::popen(("printf %s " + shell_word(text)).c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    char buffer[256];
+    const std::size_t got = std::fread(buffer, 1, sizeof buffer, pipe);
+    ::pclose(pipe);
+    EXPECT_EQ(std::string(buffer, got), text);
+  }
+}
+
+TEST(Render, HostsLinesAreForEtcHosts) {
+  InstanceInfo info;
+  info.dsql = {{"a", "", "a.dsql.us-east-1.on.aws", "127.0.0.1", 1, ""}};
+  EXPECT_EQ(hosts_lines(info), "127.0.0.1 a.dsql.us-east-1.on.aws\n");
+}
+
+TEST(Render, StatusSaysThatNothingListensForAwsApis) {
+  const std::string text = status_lines(
+      "{\"instance\":{\"pid\":7,\"stack\":\"s\",\"api_url\":\"http://"
+      "x\"},\"clusters\":[{\"id\":\"c\","
+      "\"state\":\"ACTIVE\",\"endpoint\":\"e\"}],\"isolation\":\"L3\",\"cgroups\":true}",
+      5u << 20);
+  EXPECT_NE(text.find("nothing listens on 4566 yet"), std::string::npos);
+  EXPECT_NE(text.find("isolation   L3, control groups: yes"), std::string::npos);
+  EXPECT_NE(text.find("memory      5 MiB"), std::string::npos);
+}
+
+TEST(Render, DurationsHaveTheUnitThatFits) {
+  EXPECT_EQ(duration_text(milliseconds(5)), "5 ms");
+  EXPECT_EQ(duration_text(milliseconds(420)), "0.42 s");
+  EXPECT_EQ(duration_text(milliseconds(12'340)), "12.3 s");
+}
+
+std::string printed(Steps::Form form, const std::function<void(Steps&)>& use) {
+  char* text = nullptr;
+  std::size_t size = 0;
+  std::FILE* out = ::open_memstream(&text, &size);
+  {
+    Steps steps(form, out);
+    use(steps);
+  }
+  std::fclose(out);
+  std::string result(text, size);
+  std::free(text);
+  return result;
+}
+
+TEST(Steps, EachStepIsALineWithItsTime) {
+  const auto use = [](Steps& steps) {
+    steps.begin("make").done("made");
+    steps.begin("break").failed("it \"fell\"");
+    steps.say("note", "text");
+  };
+  const std::string text = printed(Steps::Form::kText, use);
+  EXPECT_TRUE(text.starts_with("  ✓ make: made  (")) << text;
+  EXPECT_NE(text.find("  ✗ break: it \"fell\"  ("), std::string::npos);
+  EXPECT_TRUE(text.ends_with("  note: text\n"));
+  const std::string json = printed(Steps::Form::kJson, use);
+  EXPECT_NE(
+      json.find("{\"step\":\"break\",\"state\":\"failed\",\"detail\":\"it \\\"fell\\\"\",\"ms\":"),
+      std::string::npos);
+}
+
+TEST(ProcessTree, HoldsOurselvesAndOurChildren) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const auto tree = process_tree(::getpid());
+  EXPECT_NE(std::find(tree.begin(), tree.end(), ::getpid()), tree.end());
+  EXPECT_NE(std::find(tree.begin(), tree.end(), child), tree.end());
+  EXPECT_GT(memory_of({::getpid()}), 100'000u);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace zorya::cli
