@@ -186,14 +186,11 @@ base::Result<void> Instance::start_host() {
   options.interpreters = options_.arguments.runtimes;
   options.nearest_runtime = options_.arguments.nearest_runtime;
   if (!options_.arguments.use_cgroups) options.cgroups = function_host::CgroupMode::kOff;
-#ifdef ZORYA_RUNS_FUNCTIONS
   ZORYA_ASSIGN(host_, function_host::make_host(std::move(options)));
-#endif
   return {};
 }
 
 base::Result<void> Instance::start_gateway() {
-  if (!host_) return {};
   const auto start = [this](std::uint16_t port) -> base::Result<void> {
     gateway::Options options;
     options.port = port;
@@ -214,11 +211,8 @@ base::Result<void> Instance::start_gateway() {
 base::Result<void> Instance::deploy(const te::Plan& plan) {
   ZORYA_TRY(ensure_clusters(plan));
   roles_->set(plan.functions);
-  if (!host_ && !plan.functions.empty()) {
-    return base::Error{base::Code::kUnimplemented, "functions are not run by this build", {}};
-  }
   ZORYA_TRY(publish_functions(plan));
-  if (gateway_) gateway_->set_apis(plan.apis);
+  gateway_->set_apis(plan.apis);
   remove_left_functions(plan);
   {
     const std::lock_guard lock(mutex_);
@@ -354,7 +348,7 @@ InstanceInfo Instance::info() const {
   const std::lock_guard lock(mutex_);
   InstanceInfo info;
   info.pid = ::getpid();
-  if (gateway_) info.api_url = "http://127.0.0.1:" + std::to_string(gateway_->port());
+  info.api_url = "http://127.0.0.1:" + std::to_string(gateway_->port());
   info.ca_file = authority_->certificate_file().string();
   info.region = options_.region;
   info.stack = plan_.stack;
@@ -381,14 +375,14 @@ std::string Instance::answer_status() {
   StatusReport report;
   report.instance = info();
   report.clusters = clusters_->list();
-  if (host_) report.host = host_->status();
+  report.host = host_->status();
   report.router = router_->status();
   report.telemetry = telemetry_->counters();
   return status_text(report);
 }
 
 std::string Instance::answer_invoke(const std::string& function, std::string payload) {
-  const auto chosen = choose_function(info(), function);  // none without a host
+  const auto chosen = choose_function(info(), function);
   if (!chosen) return control_error(chosen.error());
   auto promise = std::make_shared<std::promise<function_host::InvokeResult>>();
   auto future = promise->get_future();

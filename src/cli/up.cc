@@ -92,7 +92,7 @@ class LiveLog {
 void say_where(const Instance& instance, const Program& program, Steps& steps) {
   const InstanceInfo info = instance.info();
   steps.line("");
-  if (!info.api_url.empty()) steps.line("  API       " + info.api_url);
+  steps.line("  API       " + info.api_url);
   for (const ReachableCluster& cluster : info.dsql) {
     steps.line("  database  " + psql_line(cluster, info.ca_file, program));
   }
