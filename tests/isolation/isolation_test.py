@@ -52,7 +52,8 @@ def servers():
 
     def server_of(gate):
         if gate not in running:
-            running[gate] = ScratchServer(settings={"zorya.gate": gate, "statement_timeout": "4s"}).__enter__()
+            running[gate] = ScratchServer(settings={"zorya.gate": gate, "statement_timeout": "4s",
+                                                    "lock_timeout": "50ms", "deadlock_timeout": "10ms"}).__enter__()
         return running[gate]
 
     yield server_of

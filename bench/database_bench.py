@@ -1,0 +1,116 @@
+"""The database without router: select-only and simple-update (pgbench, prepared, private socket) on our server against a
+plain PostgreSQL of the same settings without our library, in turns. JSON on standard output: transactions a second, CPU
+time of the server per transaction (from /proc), latency, and the ratio ours to plain of each.
+
+database_bench.py [--pairs N] [--seconds S] [--clients N ...] [--no-fsync]
+
+Aims: CPU per transaction within 5 % for select-only, within 10 % for simple-update.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+from support.scratch_server import OWNER, PORT, ROOT, ScratchServer  # noqa: E402
+
+SCALE = 10  # a million rows: larger than the shared buffers, within the system's
+LOADS = {"select-only": ["-S"], "simple-update": ["-N"]}
+
+
+def cpu_s(root):
+    """User and system time of a process and its children, those that ended included."""
+    ticks, todo = 0, [root]
+    while todo:
+        pid = todo.pop()
+        try:
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except FileNotFoundError:
+            continue
+        # Only the parent's account of the dead: a child's own dead are its own.
+        ticks += sum(int(stat[n]) for n in (11, 12, 13, 14))
+        todo += [int(child) for child in children]
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pgbench(server, *arguments):
+    done = subprocess.run([str(server.programs / "pgbench"), "-h", str(server.folder), "-p", str(PORT), *arguments,
+                           "postgres"], capture_output=True, text=True, timeout=600, cwd=server.folder)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def prepare(server):
+    # The loader needs what the gate refuses; the load itself runs as a client.
+    pgbench(server, "-U", OWNER, "-i", "-q", "-s", str(SCALE))
+    owner = server.connect()
+    for table in ("accounts", "branches", "tellers", "history"):
+        owner.execute(f"grant all on pgbench_{table} to admin")
+    owner.execute("checkpoint")
+    owner.close()
+
+
+def measure(server, load, clients, seconds):
+    before = cpu_s(server.process.pid)
+    output = pgbench(server, "-U", "admin", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
+                     "-T", str(seconds), "--max-tries=100", *LOADS[load])
+    used = cpu_s(server.process.pid) - before
+    count = int(re.search(r"number of transactions actually processed: (\d+)", output)[1])
+    retried = re.search(r"total number of retries: (\d+)", output)
+    return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1]), "cpu_us": used * 1e6 / count,
+            "latency_ms": float(re.search(r"latency average = ([\d.]+)", output)[1]),
+            "retries": int(retried[1]) if retried else 0}
+
+
+def spread(values):
+    return {"median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
+
+
+def compare(servers, load, clients, pairs, seconds):
+    runs = {"ours": [], "plain": []}
+    for pair in range(pairs):
+        order = ("ours", "plain") if pair % 2 == 0 else ("plain", "ours")
+        for name in order:
+            runs[name].append(measure(servers[name], load, clients, seconds))
+    ratios = [ours["cpu_us"] / plain["cpu_us"] for ours, plain in zip(runs["ours"], runs["plain"])]
+    result = {"load": load, "clients": clients, "cpu_ratio_of_pairs": spread(ratios)}
+    for figure in ("tps", "cpu_us", "latency_ms"):
+        for name in runs:
+            result[f"{name}_{figure}"] = spread([run[figure] for run in runs[name]])
+    result["ours_retries"] = sum(run["retries"] for run in runs["ours"])
+    return result
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--pairs", type=int, default=5)
+    options.add_argument("--seconds", type=int, default=4)
+    options.add_argument("--clients", type=int, nargs="+", default=[1, 4])
+    options.add_argument("--loads", nargs="+", default=list(LOADS))
+    options.add_argument("--no-fsync", action="store_true")
+    arguments = options.parse_args()
+    settings = {"shared_buffers": "64MB", "max_wal_size": "1GB", "jit": "off"}
+    with (ScratchServer(settings=settings, fsync=not arguments.no_fsync) as ours,
+          ScratchServer(settings=settings, fsync=not arguments.no_fsync, extension=False) as plain):
+        servers = {"ours": ours, "plain": plain}
+        for server in servers.values():
+            prepare(server)
+        results = [compare(servers, load, clients, arguments.pairs, arguments.seconds)
+                   for load in arguments.loads for clients in arguments.clients]
+        stats = ours.connect().execute("select apply_failures from sys.commit_stats()").fetchone()[0]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    print(json.dumps({"benchmark": "database", "commit": commit, "machine": platform.platform(), "cpus": os.cpu_count(),
+                      "load_average": os.getloadavg(), "pairs": arguments.pairs, "seconds": arguments.seconds,
+                      "fsync": not arguments.no_fsync, "scale": SCALE, "apply_failures": stats, "results": results},
+                     indent=1))
+
+
+if __name__ == "__main__":
+    main()
