@@ -76,6 +76,16 @@ QUERIES = {
           JOIN pg_catalog.pg_namespace n ON (ct.relnamespace = n.oid) JOIN pg_catalog.pg_index i ON (a.attrelid = i.indrelid)
           JOIN pg_catalog.pg_class ci ON (ci.oid = i.indexrelid) WHERE i.indisprimary) result
         WHERE result.a_attnum = (result.keys).x ORDER BY result.table_name, result.pk_name, result.key_seq""",
+    "psql 16 databases": """
+        SELECT d.datname, pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding),
+          CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' END, d.datcollate, d.datctype, d.daticulocale,
+          d.daticurules, pg_catalog.array_to_string(d.datacl, E'\\n') FROM pg_catalog.pg_database d ORDER BY 1""",
+    "psql 16 collations": "SELECT c.collname, c.colliculocale, c.collicurules FROM pg_catalog.pg_collation c",
+    "psql 16 memberships": """
+        SELECT m.rolname, r.rolname, pg_catalog.concat_ws(', ', CASE WHEN pam.admin_option THEN 'ADMIN' END,
+          CASE WHEN pam.inherit_option THEN 'INHERIT' END, CASE WHEN pam.set_option THEN 'SET' END), g.rolname
+        FROM pg_catalog.pg_roles m JOIN pg_catalog.pg_auth_members pam ON (pam.member = m.oid)
+        LEFT JOIN pg_catalog.pg_roles r ON (pam.roleid = r.oid) LEFT JOIN pg_catalog.pg_roles g ON (pam.grantor = g.oid)""",
     "identity sequence": "SELECT pg_get_serial_sequence('t', 'id')",
     "settings": "SELECT name, setting FROM pg_settings WHERE name IN ('server_version', 'search_path')",
     "privileges": "SELECT has_table_privilege('t', 'select'), has_schema_privilege(current_schema, 'usage')",
@@ -169,6 +179,41 @@ def test_psycopg_finds_types(session):
     assert psycopg.types.TypeInfo.fetch(session, "jsonb").oid == 3802
     with pytest.raises(psycopg.errors.UndefinedObject):
         session.execute("SELECT 'absent'::regtype")
+
+
+@pytest.mark.parametrize("options", ["", "WITH (FORMAT csv, HEADER)", "WITH (FORMAT binary)"])
+def test_copy_goes_out_and_in(session, options):
+    session.execute("CREATE TABLE copied (id int PRIMARY KEY, s text)")
+    try:
+        session.execute("INSERT INTO copied SELECT g, 'x' || g FROM generate_series(1, 100) g")
+        cursor = session.cursor()
+        with cursor.copy(f"COPY copied TO STDOUT {options}") as out:
+            content = b"".join(bytes(part) for part in out)
+        session.execute("DELETE FROM copied")
+        with cursor.copy(f"COPY copied (id, s) FROM STDIN {options}") as into:
+            into.write(content)
+        assert session.execute("SELECT count(*), min(s), max(id) FROM copied").fetchone() == (100, "x1", 100)
+    finally:
+        session.execute("DROP TABLE copied")
+
+
+def test_refusals_are_the_same_in_the_extended_protocol(session):
+    session.prepare_threshold = 0
+    for statement, state in (("LISTEN x", "0A000"), ("SET work_mem = '1GB'", "0A000"), ("SELECT 1 FROM t FOR SHARE", "0A000"),
+                             ("CREATE INDEX no ON t (v)", "0A000"), ("SELECT pg_read_file('x')", "42501"),
+                             ("BEGIN ISOLATION LEVEL SERIALIZABLE", "0A000"), ("CREATE TABLE x (a int[])", "0A000")):
+        for _ in range(2):
+            with pytest.raises(psycopg.Error) as caught:
+                session.execute(statement, prepare=True)
+            assert caught.value.sqlstate == state
+    for _ in range(2):
+        session.execute("CREATE INDEX /*a*/ twice ON t (v)", prepare=True)
+        session.execute("DROP INDEX twice", prepare=True)
+    for value in ("1", "2"):
+        session.execute("CREATE TABLE numbers (n numeric)", prepare=True)
+        session.execute("INSERT INTO numbers VALUES (%s)", (value,), prepare=True)
+        assert str(session.execute("SELECT n FROM numbers").fetchone()[0]) == f"{value}.000000"
+        session.execute("DROP TABLE numbers", prepare=True)
 
 
 def test_sqlalchemy_reflects(server, role):

@@ -114,6 +114,21 @@ def test_two_first_users_make_one_table(server, pair):
     assert pair[0].execute("SELECT count(*) FROM pg_class WHERE relname = 'w'").fetchone() == (1,)
 
 
+def test_an_index_that_exists_is_found_without_a_lock(pair):
+    first, second = pair
+    jobs = []
+    second.add_notice_handler(lambda notice: jobs.append(notice.message_primary) if notice.sqlstate == "ZR001" else None)
+    assert outcome(second, "CREATE INDEX /*a*/ i ON t (v)") == ("", "")
+    first.execute("BEGIN; INSERT INTO t VALUES (1, 1)")
+    assert outcome(second, "CREATE INDEX /*a*/ other ON t (v)") == ("40001", OC001)
+    assert outcome(second, "CREATE INDEX /*a*/ IF NOT EXISTS i ON t (v)") == ("", "")
+    assert len(jobs) == 2 and jobs[0] == jobs[1]
+    assert second.execute(f"CALL sys.wait_for_job('{jobs[0]}')").fetchone() == (True,)
+    first.execute("ROLLBACK; BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
+    assert outcome(second, "CREATE INDEX /*a*/ IF NOT EXISTS i ON t (v)") == ("", "")
+    first.execute("ROLLBACK")
+
+
 def test_grants_on_one_table_never_fail_inside(server, pair):
     """Without the lane this gave `tuple concurrently updated` in every second statement."""
     sessions = [server.connect("admin") for _ in range(2)]

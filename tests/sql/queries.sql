@@ -54,3 +54,11 @@ INSERT INTO t VALUES (NULL, 1, 'dup');
 SELECT 'x'::int;
 SELECT 99999999999::int;
 SELECT count(*) FROM (SELECT repeat('x', 5000) || g FROM generate_series(1, 60000) g ORDER BY 1) x;
+-- What version 16 has.
+SELECT any_value(v) IS NOT NULL FROM t;
+SELECT pg_input_is_valid('42', 'int'), pg_input_is_valid('x', 'int'), pg_input_is_valid('1.234', 'numeric(3,2)'), pg_input_is_valid('12345', 'numeric(3,2)'), pg_input_is_valid('{', 'jsonb'), pg_input_is_valid(NULL, 'int');
+SELECT pg_input_is_valid('x', 'absent');
+SELECT date_add('2026-03-29 00:00:00+00', '1 day', 'Europe/Warsaw'), date_subtract('2026-03-29 00:00:00+00', '1 day');
+SELECT cardinality(array_shuffle(ARRAY[1, 2, 3])), random_normal() IS NOT NULL, random_normal(5, 0);
+SELECT 0x1f;
+SELECT SYSTEM_USER;

@@ -13,10 +13,12 @@ extern "C" {
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "parser/analyze.h"
 #include "storage/lock.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/errcodes.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -104,6 +106,27 @@ const char* run_job(const UtilityCall& call) {
   return failure;
 }
 
+/// The index that CREATE INDEX IF NOT EXISTS finds, if it is the caller's to make.
+Oid existing_index(const IndexStmt* statement) {
+  if (!statement->if_not_exists || statement->idxname == nullptr) return InvalidOid;
+  const Oid table = RangeVarGetRelid(statement->relation, NoLock, true);
+  if (!OidIsValid(table) || !pg_class_ownercheck(table, GetUserId())) return InvalidOid;
+  return get_relname_relid(statement->idxname, get_rel_namespace(table));
+}
+
+/// What programs run on each first use must not take a lock or the lane once it is done. The job is
+/// the one that made the index, while it is remembered: a client that waits for it must not wait in
+/// vain.
+void run_existing_index(Oid index, const UtilityCall& call) {
+  ereport(NOTICE, (errcode(ERRCODE_DUPLICATE_TABLE),
+                   errmsg("relation \"%s\" already exists, skipping", get_rel_name(index))));
+  if (!tell_job_of(index)) {
+    const char* failure = get_index_isvalid(index) ? nullptr : kDuplicateKeyDetails;
+    record_job({JobType::kIndexBuild, index, GetCurrentTimestamp(), failure});
+  }
+  if (call.completion != nullptr) SetQueryCompletion(call.completion, CMDTAG_CREATE_INDEX, 0);
+}
+
 /// CREATE INDEX ASYNC: built at once, and told as a job that has ended. If the rows do not fit, an
 /// invalid entry stays until it is dropped, as the service leaves one.
 void run_index_build(void* boxed) {
@@ -117,11 +140,6 @@ void run_index_build(void* boxed) {
   if (failure != nullptr) {
     index = make_invalid_index(entry, call->query);
     failure = kDuplicateKeyDetails;
-  } else if (!OidIsValid(index) && statement->if_not_exists && statement->idxname != nullptr) {
-    // It was there before: its job is done, and a client that waits for it must not wait in vain.
-    const Oid table = RangeVarGetRelid(statement->relation, NoLock, true);
-    index = get_relname_relid(statement->idxname, get_rel_namespace(table));
-    if (OidIsValid(index) && !get_index_isvalid(index)) failure = kDuplicateKeyDetails;
   }
   CommandCounterIncrement();
   record_job({JobType::kIndexBuild, index, start, failure});
@@ -150,7 +168,11 @@ bool validates_constraint(Node* node) {
 
 void run_schema_change(UtilityCall& call) {
   Node* node = call.planned->utilityStmt;
-  if (IsA(node, IndexStmt)) return run_ddl(run_index_build, &call);
+  if (IsA(node, IndexStmt)) {
+    const Oid index = existing_index(castNode(IndexStmt, node));
+    if (OidIsValid(index)) return run_existing_index(index, call);
+    return run_ddl(run_index_build, &call);
+  }
   if (validates_constraint(node)) return run_ddl(run_validation, &call);
   run_ddl(pass_on_boxed, &call);
 }

@@ -66,9 +66,15 @@ void for_each_job(Relation log, Visit visit) {
   UnregisterSnapshot(snapshot);
 }
 
+TimestampTz oldest_kept() {
+  return GetCurrentTimestamp() - INT64CONST(60000000) * kJobRetentionMinutes;
+}
+
+void tell_job(const char* id) { ereport(NOTICE, (errcode(kJobNotice), errmsg_internal("%s", id))); }
+
 /// Schema changes pass one lane, so nobody else is at these rows.
 void forget_old_jobs(Relation log) {
-  const TimestampTz oldest = GetCurrentTimestamp() - INT64CONST(60000000) * kJobRetentionMinutes;
+  const TimestampTz oldest = oldest_kept();
   for_each_job(log, [log, oldest](HeapTuple row) {
     bool is_null = false;
     const Datum updated = heap_getattr(row, kUpdate + 1, RelationGetDescr(log), &is_null);
@@ -106,7 +112,27 @@ void record_job(const Job& job) {
   values[kUpdate] = TimestampTzGetDatum(GetCurrentTimestamp());
   simple_heap_insert(log, heap_form_tuple(RelationGetDescr(log), values, nulls));
   table_close(log, NoLock);
-  ereport(NOTICE, (errcode(kJobNotice), errmsg_internal("%s", id)));
+  tell_job(id);
+}
+
+bool tell_job_of(Oid object) {
+  const char* newest = nullptr;
+  TimestampTz newest_update = DT_NOBEGIN;
+  Relation log = open_log(AccessShareLock);
+  for_each_job(log, [log, object, &newest, &newest_update](HeapTuple row) {
+    bool is_null = false;
+    const Datum row_object = heap_getattr(row, kObject + 1, RelationGetDescr(log), &is_null);
+    const Datum update = heap_getattr(row, kUpdate + 1, RelationGetDescr(log), &is_null);
+    if (DatumGetObjectId(row_object) != object || DatumGetTimestampTz(update) < newest_update)
+      return true;
+    newest_update = DatumGetTimestampTz(update);
+    newest = TextDatumGetCString(heap_getattr(row, kId + 1, RelationGetDescr(log), &is_null));
+    return true;
+  });
+  table_close(log, AccessShareLock);
+  if (newest == nullptr || newest_update < oldest_kept()) return false;
+  tell_job(newest);
+  return true;
 }
 
 }  // namespace zorya::query_processor::gate

@@ -26,6 +26,9 @@ struct Job {
   const char* failure;      // becomes `details`; null: completed
 };
 
+/// Sends the notice of the newest job on `object` that is still in the log; false if there is none.
+bool tell_job_of(Oid object);
+
 /// Writes the job into sys.job_log and sends the notice. In a transaction.
 void record_job(const Job& job);
 
