@@ -1,6 +1,7 @@
 #include "function_host/environment.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "function_host/memory.h"
 
@@ -63,7 +64,7 @@ void Environment::begin_init_for(std::unique_ptr<Invocation> invocation) {
   init_under_invoke_ = true;
   invocation_ = std::move(invocation);
   invoke_began_ = steady_clock::now();
-  invoke_began_wall_ = system_clock::now();
+  invoke_began_wall_ = base::system_clock().now();
   log_.begin_tail(invocation_->request_id);
   log_.append_platform(version_->log.start(invocation_->request_id, invocation_->trace.header));
   start_timer(version_->spec.timeout, &Environment::on_invoke_timeout);
@@ -156,7 +157,7 @@ void Environment::invoke(std::unique_ptr<Invocation> invocation) {
   CHECK(state_ == State::kIdle && waiting_ != nullptr, "invoke of an environment that is not idle");
   invocation_ = std::move(invocation);
   invoke_began_ = steady_clock::now();
-  invoke_began_wall_ = system_clock::now();
+  invoke_began_wall_ = base::system_clock().now();
   log_.begin_tail(invocation_->request_id);
   log_.append_platform(version_->log.start(invocation_->request_id, invocation_->trace.header));
   start_timer(version_->spec.timeout, &Environment::on_invoke_timeout);
@@ -223,7 +224,7 @@ void Environment::emit_trace(bool fault, std::string_view payload) {
   facts.account = context_.options.account;
   facts.requested = invocation_->requested;
   facts.started = invoke_began_wall_;
-  facts.ended = system_clock::now();
+  facts.ended = base::system_clock().now();
   if (!preparation_reported_ && preparation_.count() > 0) facts.preparation = preparation_;
   facts.restored = kind_ == EnvironmentKind::kClone;
   facts.fault = fault;
@@ -237,7 +238,7 @@ void Environment::on_invoke_timeout() {
   read_log();
   log_.flush_partial();
   if (version_->spec.log_format == LogFormat::kText) {
-    log_.append_platform(iso_time(system_clock::now()) + " " + invocation_->request_id +
+    log_.append_platform(iso_time(base::system_clock().now()) + " " + invocation_->request_id +
                          " Task timed out after " + std::to_string(version_->spec.timeout.count()) +
                          ".00 seconds");
   }

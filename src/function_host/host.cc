@@ -1,5 +1,6 @@
 #include "function_host/host.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "function_host/cgroup.h"
@@ -346,7 +347,7 @@ void Host::invoke_now(InvokeRequest request, std::function<void(InvokeResult)> d
     if (invocation->request.payload.empty()) invocation->request.payload = "{}";
     invocation->done = std::move(done);
     invocation->request_id = std::move(refused.request_id);
-    invocation->requested = std::chrono::system_clock::now();
+    invocation->requested = base::system_clock().now();
     invocation->trace =
         begin_trace(invocation->request.trace_header, pool.version().spec.tracing_active);
     pool.invoke(std::move(invocation));

@@ -1,5 +1,6 @@
 #include "function_host/log_stream.h"
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "function_host/platform_log.h"
 
@@ -54,7 +55,7 @@ void LogStream::append_platform(const std::string& line) {
 
 void LogStream::emit(std::string_view line) {
   std::string message(line);
-  const auto now = std::chrono::system_clock::now();
+  const auto now = base::system_clock().now();
   if (wrap_text_ && !message.starts_with('{')) {
     message = "{\"timestamp\":\"" + iso_time(now) +
               "\",\"level\":\"INFO\",\"message\":" + json_quote(line) +
@@ -80,7 +81,7 @@ std::string LogStream::new_stream_name(std::string_view function, std::string_vi
                                        bool own_group) {
   std::array<std::uint8_t, 16> bytes{};
   base::fill_random(std::span<std::uint8_t>(bytes));
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const std::time_t now = std::chrono::system_clock::to_time_t(base::system_clock().now());
   std::tm parts{};
   ::gmtime_r(&now, &parts);
   std::array<char, 32> date{};

@@ -1,5 +1,7 @@
 #include "function_host/platform_log.h"
 
+#include "base/clock.h"
+
 #include <sys/wait.h>
 
 #include <array>
@@ -142,7 +144,7 @@ std::string exit_message(std::string_view request_id, int wait_status) {
 }
 
 std::string PlatformLog::event(std::string_view type, const std::string& record) const {
-  return "{\"time\":\"" + iso_time(std::chrono::system_clock::now()) + "\",\"type\":\"platform." +
+  return "{\"time\":\"" + iso_time(base::system_clock().now()) + "\",\"type\":\"platform." +
          std::string(type) + "\",\"record\":{" + record + "}}";
 }
 

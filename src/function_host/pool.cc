@@ -1,6 +1,7 @@
 #include "function_host/pool.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "function_host/launch_plan.h"
 #include "function_host/lint.h"
@@ -390,7 +391,7 @@ bool VersionPool::end_one_idle() {
 }
 
 void VersionPool::reap(EventLoop::Time since) {
-  const auto soon = std::chrono::system_clock::now() + version_->spec.timeout + seconds(60);
+  const auto soon = base::system_clock().now() + version_->spec.timeout + seconds(60);
   const std::vector<Environment*> idle = idle_;
   for (Environment* environment : idle) {
     if (environment->idle_since() < since || environment->credentials_expire() < soon) {

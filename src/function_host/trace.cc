@@ -1,5 +1,6 @@
 #include "function_host/trace.h"
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "function_host/platform_log.h"
 
@@ -22,7 +23,7 @@ std::string hex_id() {
 
 std::string new_root() {
   std::array<char, 48> text{};
-  const auto seconds = system_clock::to_time_t(system_clock::now());
+  const auto seconds = system_clock::to_time_t(base::system_clock().now());
   std::snprintf(text.data(), text.size(), "1-%08llx-%016llx%08llx",
                 static_cast<unsigned long long>(seconds),
                 static_cast<unsigned long long>(base::random_u64()),
