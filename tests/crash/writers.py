@@ -67,8 +67,10 @@ class Writers:
                         self._resume(connection, w)
                         while not self._stop.is_set():
                             self._transaction(connection, w)
-                except psycopg.OperationalError as error:
-                    if error.sqlstate == "40001":
+                except (psycopg.OperationalError, psycopg.InternalError) as error:
+                    # XX000 is how the router says that a transaction's outcome is not known.
+                    unknown = error.sqlstate == "XX000" and "server unavailable" in str(error)
+                    if error.sqlstate == "40001" or (error.sqlstate == "XX000" and not unknown):
                         raise
                     self.lost_connections += 1
                     time.sleep(0.02)

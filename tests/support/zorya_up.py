@@ -1,0 +1,123 @@
+"""`zorya up` as a user starts it, for tests of the whole."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import urllib.parse
+
+from support.private_cluster import processes_in, wait_until
+from support.scratch_server import build_folder
+
+
+class Up:
+    """`zorya up` on one data folder, started again on the same ports after it was killed."""
+
+    def __init__(self, place, template):
+        self.template = template
+        self.data = place / "data"
+        self.ready_file = place / "ready.json"
+        self.log = open(place / "log", "ab")
+        self.ports = ("0", "0")
+        self.process = None
+        self.ready = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        """In order when the test went well; then nothing may be left."""
+        try:
+            if kind is None:
+                self.stop()
+                assert not self.database_processes(), "processes of the database are left"
+            else:
+                print(self.tail())
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.log.close()
+
+    def start(self):
+        self.ready_file.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
+             self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file)],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/")
+
+        def is_ready():
+            assert self.process.poll() is None, f"zorya up ended:\n{self.tail()}"
+            return self.ready_file.exists()
+        wait_until(is_ready, timeout=90, what="zorya up")
+        self.ready = json.loads(self.ready_file.read_text())
+        self.ports = (str(urllib.parse.urlsplit(self.ready["api_url"]).port), str(self.ready["dsql"][0]["port"]))
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=30)
+
+    def tail(self):
+        return pathlib.Path(self.log.name).read_text(errors="replace")[-4000:]
+
+    @property
+    def cluster(self):
+        return self.ready["dsql"][0]["id"]
+
+    @property
+    def database_folder(self):
+        return self.data / "clusters" / self.cluster / "data"
+
+    def database_processes(self):
+        return processes_in(self.database_folder)
+
+    def postmaster(self):
+        return int((self.database_folder / "postmaster.pid").read_text().split()[0])
+
+    def kill_postmaster(self):
+        os.kill(self.postmaster(), signal.SIGKILL)
+
+    def kill_backend(self):
+        """The youngest child of the postmaster is one that serves a session."""
+        postmaster = self.postmaster()
+        os.kill(max(pid for pid in self.database_processes() if pid != postmaster), signal.SIGKILL)
+
+    def connect(self, **options):
+        """As a stock client does: TLS checked in full, a token that boto3 makes."""
+        import boto3
+        import psycopg
+        database = self.ready["dsql"][0]
+        client = boto3.client("dsql", region_name=database["region"],
+                              aws_access_key_id=self.ready["access_key_id"],
+                              aws_secret_access_key=self.ready["secret_access_key"])
+        token = client.generate_db_connect_admin_auth_token(database["endpoint"], database["region"])
+        connection = psycopg.connect(host=database["endpoint"], hostaddr=database["host"], port=database["port"],
+                                     user="admin", dbname="postgres", password=token, sslmode="verify-full",
+                                     sslrootcert=self.ready["ca_file"], connect_timeout=10, **options)
+        connection.prepare_threshold = None
+        return connection
+
+    def environments(self):
+        """Processes of functions: what descends from zorya and is none of the database's."""
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
+                except OSError:
+                    continue
+                parents[int(entry)] = int(stat.rsplit(")", 1)[1].split()[1])
+        found, pending = [], [self.process.pid]
+        database = set(self.database_processes())
+        while pending:
+            parent = pending.pop()
+            children = [pid for pid, of in parents.items() if of == parent and pid not in database]
+            found += children
+            pending += children
+        return found
