@@ -10,11 +10,21 @@ from support.private_cluster import processes_in, wait_until
 from support.scratch_server import build_folder
 
 
+def identity_of(pid):
+    """Pid and start time of a process that runs, else nothing; a zombie does not run."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else (pid, int(fields[19]))
+
+
 class Up:
     """`zorya up` on one data folder, started again on the same ports after it was killed."""
 
-    def __init__(self, place, template):
+    def __init__(self, place, template, *options):
         self.template = template
+        self.options = options  # more words for `up`
         self.data = place / "data"
         self.ready_file = place / "ready.json"
         self.log = open(place / "log", "ab")
@@ -44,7 +54,7 @@ class Up:
         self.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
-             self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file)],
+             self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file), *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/")
 
         def is_ready():
@@ -55,13 +65,29 @@ class Up:
         self.ports = (str(urllib.parse.urlsplit(self.ready["api_url"]).port), str(self.ready["dsql"][0]["port"]))
 
     def kill(self):
+        """SIGKILL. Whatever it started ends with it."""
+        started = self._identities()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
+        self._expect_gone(started)
 
     def stop(self):
+        """Ctrl-C, as a user does it."""
         if self.process.poll() is None:
+            started = self._identities()
             self.process.send_signal(signal.SIGINT)
             self.process.wait(timeout=30)
+            self._expect_gone(started)
+
+    def _identities(self):
+        """All it started, each by what names a process for good: pid and start time."""
+        return {identity for pid in (*self.environments(), *self.database_processes()) if (identity := identity_of(pid))}
+
+    @staticmethod
+    def _expect_gone(started):
+        def left():
+            return [pid for pid, start in started if identity_of(pid) == (pid, start)]
+        wait_until(lambda: not left(), timeout=20, what="the end of all that zorya started")
 
     def tail(self):
         return pathlib.Path(self.log.name).read_text(errors="replace")[-4000:]
