@@ -344,6 +344,30 @@ TEST_P(HostTest, ReportsAnInitThatExits) {
   EXPECT_TRUE(sink_.has("leaving"));
 }
 
+TEST_P(HostTest, GivesInitTenSecondsAndThenTheTimeoutOfTheInvoke) {
+  if (GetParam() == CgroupMode::kAuto) GTEST_SKIP() << "eleven seconds once are enough";
+  spec_.environment = {{"PROBE_INIT", "sleep"}};
+  spec_.timeout = 1s;
+  start_and_publish();
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(contains(invoke("{}").payload, "Task timed out after 1.00 seconds"));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 11s);
+  EXPECT_TRUE(sink_.has("INIT_REPORT Init Duration: 10"));
+  EXPECT_TRUE(sink_.has("Phase: init\tStatus: timeout"));
+}
+
+TEST_P(HostTest, EndsIdleEnvironments) {
+  options_.idle_time = 0s;
+  start_and_publish();
+  expect_serves_on();
+  const auto deadline = std::chrono::steady_clock::now() + 15s;
+  while (host_->status().environments_idle > 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(50ms);
+  }
+  EXPECT_EQ(host_->status().environments_idle, 0);
+  expect_serves_on();
+}
+
 TEST_P(HostTest, TracesAnInvokeAndTakesTheFunctionsSegments) {
   spec_.tracing_active = true;
   start_and_publish();

@@ -161,3 +161,8 @@ def test_a_killed_host_leaves_no_process(data):
         while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
+        left = [g for g in pathlib.Path("/sys/fs/cgroup").rglob(f"zorya-{host.process.pid}")]
+    # Control groups are no processes: the next host removes what the dead one could not.
+    with start("unique", data) as host:
+        host.status()
+        assert [group for group in left if group.exists()] == []
