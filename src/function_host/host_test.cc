@@ -360,6 +360,7 @@ TEST_P(HostTest, EndsIdleEnvironments) {
   options_.idle_time = 0s;
   start_and_publish();
   expect_serves_on();
+  expect_idle(1);
   const auto deadline = std::chrono::steady_clock::now() + 15s;
   while (host_->status().environments_idle > 0 && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(50ms);
