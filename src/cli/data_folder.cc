@@ -20,7 +20,7 @@ constexpr std::size_t kMaxStateBytes = 8u << 20;
 // Every name that a part of the instance makes in the data folder.
 constexpr std::array<std::string_view, 10> kMade = {
     "ca",         "keys",          "clusters",     "functions", "runtimes",
-    "state.json", "instance.json", "control.sock", "lock",      "requirements"};
+    "state.json", "instance.json", "control.sock", "lock",      "packages"};
 
 bool is_made_by_us(const std::string& name) {
   return std::find(kMade.begin(), kMade.end(), name) != kMade.end() ||

@@ -60,6 +60,24 @@ static int list_fds(int* fds, int count_max) {
   return count;
 }
 
+/* A datagram socket has no connection to lose: libraries that send traces keep one for good. Gives a
+ * fresh one of this clone's network namespace, with the peer it had; -1 if `fd` is of another kind. */
+static int fresh_datagram_socket(int fd, int type) {
+  int family = 0, flags = fcntl(fd, F_GETFL);
+  socklen_t size = sizeof family;
+  if (type != SOCK_DGRAM || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size)) return -1;
+  if (family != AF_INET && family != AF_INET6) return -1;
+  int fresh = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+  struct sockaddr_storage peer;
+  socklen_t peer_size = sizeof peer;
+  if (fresh >= 0 && getpeername(fd, (struct sockaddr*)&peer, &peer_size) == 0 &&
+      connect(fresh, (struct sockaddr*)&peer, peer_size)) {
+    close(fresh);
+    return -1;
+  }
+  return fresh;
+}
+
 /* Every inherited socket belongs to the template's network namespace and is shared with all
  * siblings: a dead one takes its place, so that a library sees a lost connection and never a
  * sibling's bytes. */
@@ -74,7 +92,11 @@ static int bury_sockets(void) {
     if (fds[i] == job.environment || fds[i] == pair[0]) continue;
     if (getsockopt(fds[i], SOL_SOCKET, SO_TYPE, &type, &size)) continue;
     int flags = fcntl(fds[i], F_GETFD);
-    if (dup3(pair[0], fds[i], flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) return -errno;
+    int fresh = fresh_datagram_socket(fds[i], type);
+    if (dup3(fresh >= 0 ? fresh : pair[0], fds[i], flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
+      return -errno;
+    }
+    if (fresh >= 0) close(fresh);
   }
   close(pair[0]);
   return count < 0 ? count : 0;
