@@ -83,10 +83,12 @@ base::Result<std::unique_ptr<Instance>> Instance::start(Options options, DataFol
 }
 
 Instance::~Instance() {
-  // Who waits for a publish is answered while the gateway can still say it.
-  if (reloader_) reloader_.reset();
+  // Who waits for a publish is answered while the gateway can still say it; the gateway asks the
+  // reloader until it has stopped.
+  if (reloader_) reloader_->stop();
   if (gateway_) gateway_->stop();
   gateway_.reset();
+  reloader_.reset();
   host_.reset();
   if (router_) router_->stop();
   router_.reset();

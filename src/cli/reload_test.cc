@@ -164,5 +164,17 @@ TEST(Reloader, WhoWaitsWhenItEndsIsTold) {
   EXPECT_EQ(told.error().code, base::Code::kUnavailable);
 }
 
+TEST(Reloader, RequestsGoOnWhileItsOwnerStopsTheGateway) {
+  Sources sources;
+  auto reloader = Reloader::create([&] { return Reloader::Published{{}, sources.watched()}; });
+  ASSERT_TRUE(reloader);
+  ASSERT_TRUE((*reloader)->start({{}, sources.watched()}));
+  (*reloader)->stop();
+  (*reloader)->stop();
+  int told = 0;
+  (*reloader)->before_request([&](const base::Result<void>& result) { told += result ? 1 : 10; });
+  EXPECT_EQ(told, 1);
+}
+
 }  // namespace
 }  // namespace zorya::cli

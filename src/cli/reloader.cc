@@ -23,7 +23,9 @@ base::Result<std::unique_ptr<Reloader>> Reloader::create(Publish publish) {
       new Reloader(std::move(publish), std::move(watcher), std::move(wake)));
 }
 
-Reloader::~Reloader() {
+Reloader::~Reloader() { stop(); }
+
+void Reloader::stop() {
   std::vector<Ready> waiters;
   {
     const std::lock_guard lock(mutex_);

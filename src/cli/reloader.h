@@ -28,14 +28,18 @@ class Reloader {
 
   /// Requests wait until start().
   static base::Result<std::unique_ptr<Reloader>> create(Publish publish);
-  ~Reloader();  // answers who waits with kUnavailable
+  ~Reloader();  // stop()
 
   /// The first publish is done; from now on changes are looked for. An error: changes cannot be
   /// seen, and are not; all else goes on.
   base::Result<void> start(Published first);
 
-  /// Any thread; does not block.
+  /// Any thread; does not block. After stop() requests go on at once.
   void before_request(Ready ready);
+
+  /// Ends the thread and answers who waits with kUnavailable; idempotent, not for several threads
+  /// at once. The object is still there for requests that come meanwhile.
+  void stop();
 
  private:
   Reloader(Publish publish, Watcher watcher, base::UniqueFd wake)
