@@ -90,6 +90,11 @@ base::Result<Server> Server::start(const ServerSpec& spec, base::Launcher& launc
   return Server(std::move(process), std::move(log_read), log, spec.socket_folder);
 }
 
+Server::~Server() {
+  const bool moved_from = child_.pid() == 0;
+  if (!moved_from && !child_.wait_for(milliseconds(0))) stop(milliseconds(0));
+}
+
 Server::Event Server::wait(milliseconds timeout, int wake_fd) {
   const auto deadline = base::system_clock().steady_now() + timeout;
   while (true) {

@@ -29,6 +29,11 @@ struct ServerSpec {
 /// A server process from its start to its end. One thread.
 class Server {
  public:
+  Server(Server&&) noexcept = default;
+  Server& operator=(Server&&) = delete;
+  /// Immediate shutdown if it still runs: a killed one would leave its shared memory behind.
+  ~Server();
+
   /// Ends leftovers, starts the process. It does not serve yet. `launcher` outlives the result;
   /// `log` too.
   static base::Result<Server> start(const ServerSpec& spec, base::Launcher& launcher,

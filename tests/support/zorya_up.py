@@ -50,12 +50,16 @@ class Up:
                 self.process.wait()
             self.log.close()
 
-    def start(self):
+    def launch(self):
+        """Starts the program and does not wait."""
         self.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
              self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file), *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/")
+
+    def start(self):
+        self.launch()
 
         def is_ready():
             assert self.process.poll() is None, f"zorya up ended:\n{self.tail()}"
