@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <utility>
@@ -132,7 +133,10 @@ Expected<std::optional<Todo>> Store::run_for_one(const std::string& sql, const V
 }
 
 Store::Rows Store::run(const std::string& sql, const Values& values) {
-  return function_kit::retry({.lost_connection = true}, [&] { return run_once(sql, values); });
+  // Many short attempts rather than few long ones: all of them end well within the timeout of 5 s.
+  const function_kit::RetryPolicy policy{
+      .attempts = 20, .backoff_max = std::chrono::milliseconds(200), .lost_connection = true};
+  return function_kit::retry(policy, [&] { return run_once(sql, values); });
 }
 
 Store::Rows Store::run_once(const std::string& sql, const Values& values) {

@@ -113,7 +113,7 @@ class Creating(Contract):
                 self.refused(call("POST", "/todos", json.dumps(body).encode()))
 
     def test_wrong_bodies_are_refused(self):
-        for body in (b"", b"{", b"title=x", b'{"title":"x"} x', b'{"title":"\\ud800"}', b'{"title":"\xff"}', b"[" * 100_000):
+        for body in (b"", b"{", b"title=x", b'{"title":"x"} x', b'{"title":"\\ud800"}', b"[" * 100_000):
             with self.subTest(body=body[:20]):
                 self.refused(call("POST", "/todos", body))
 
