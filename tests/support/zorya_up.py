@@ -64,7 +64,8 @@ class Up:
         def is_ready():
             assert self.process.poll() is None, f"zorya up ended:\n{self.tail()}"
             return self.ready_file.exists()
-        wait_until(is_ready, timeout=90, what="zorya up")
+        # The first start on a data folder installs the packages of Python functions from the index.
+        wait_until(is_ready, timeout=400, what="zorya up")
         self.ready = json.loads(self.ready_file.read_text())
         self.ports = (str(urllib.parse.urlsplit(self.ready["api_url"]).port), str(self.ready["dsql"][0]["port"]))
 
