@@ -129,7 +129,7 @@ class RuntimeApi:
             return self._read_reply()
 
     def _receive(self):
-        data = self._socket.recv(1 << 18)
+        data = self._socket.recv(1 << 16)  # above malloc's own threshold each call would map and unmap
         if not data:
             raise ConnectionResetError("the Runtime API closed the connection")
         self._buffer += data
