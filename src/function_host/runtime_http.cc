@@ -75,13 +75,16 @@ RuntimeRequestReader::State RuntimeRequestReader::next(RuntimeRequest& out) {
 bool RuntimeRequestReader::take_continue() { return std::exchange(continue_wanted_, false); }
 
 RuntimeRequestReader::State RuntimeRequestReader::read_head() {
-  const std::size_t end = buffer_.find("\r\n\r\n");
+  // From where the last look ended: a head that drips in must not be read again for each drop.
+  const std::size_t end = buffer_.find("\r\n\r\n", scanned_ > 3 ? scanned_ - 3 : 0);
   if (end == std::string::npos) {
+    scanned_ = buffer_.size();
     return buffer_.size() > kHeadBytesMax ? State::kBad : State::kNeedMore;
   }
   if (end > kHeadBytesMax) return State::kBad;
   const std::string head = buffer_.substr(0, end);
   buffer_.erase(0, end + 4);
+  scanned_ = 0;
   request_ = {};
   std::size_t line_end = std::min(head.find("\r\n"), head.size());
   const std::string_view line(head.data(), line_end);

@@ -45,6 +45,7 @@ class RuntimeRequestReader {
   void keep(std::string_view bytes);
 
   std::string buffer_;
+  std::size_t scanned_ = 0;  // of buffer_, without finding the end of a head
   RuntimeRequest request_;
   bool in_body_ = false;
   bool chunked_ = false;
