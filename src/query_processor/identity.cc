@@ -87,6 +87,7 @@ struct TableKeys {
   int count;
   KeySpace* spaces;
   int identity_count;
+  bool has_primary_key;
   KeySpace** identities;  // those that can identify a row, the primary key first
 };
 
@@ -187,7 +188,10 @@ void build_spaces(Relation relation, List* indexes, TableKeys* keys) {
       if (can_identify(*space, *index->rd_index)) {
         KeySpace** at = &keys->identities[keys->identity_count++];
         *at = space;
-        if (RelationGetRelid(index) == primary) std::swap(*at, keys->identities[0]);
+        if (RelationGetRelid(index) == primary) {
+          std::swap(*at, keys->identities[0]);
+          keys->has_primary_key = true;
+        }
       }
     }
     index_close(index, NoLock);
@@ -320,6 +324,9 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
 
 WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place) {
   TableKeys* keys = keys_of(relation);
+  KeyHash by_place{kSeedLow, kSeedHigh};
+  add(&by_place, RelationGetRelid(relation));
+  add(&by_place, (std::uint64_t{place.block} << 16) | place.offset);
   for (int i = 0; i < keys->identity_count; ++i) {
     KeySpace* space = keys->identities[i];
     Datum values[INDEX_MAX_KEYS];
@@ -332,12 +339,13 @@ WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId pla
       any_null |= nulls[c];
     }
     KeyHash hash;
-    if (!any_null && hash_values(space, values, nulls, &hash)) return {hash, true};
+    if (any_null || !hash_values(space, values, nulls, &hash)) continue;
+    // A primary key comes under a lock that lets nobody else be in the table; another unique index
+    // does not, and a transaction that only marked the row before it came knows the row by its
+    // place.
+    return {hash, true, i > 0 || !keys->has_primary_key, by_place};
   }
-  KeyHash hash{kSeedLow, kSeedHigh};
-  add(&hash, RelationGetRelid(relation));
-  add(&hash, (std::uint64_t{place.block} << 16) | place.offset);
-  return {hash, false};
+  return {by_place, false, false, {}};
 }
 
 void install_identity_cache() { CacheRegisterRelcacheCallback(on_relation_changed, 0); }

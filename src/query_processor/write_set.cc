@@ -52,6 +52,8 @@ Entry& WriteSet::add_entry(RelationId relation, RowId row, RowIdentity identity)
                       .base = row,
                       .identity = identity.hash,
                       .identity_is_key = identity.is_key,
+                      .also_by_place = identity.also_by_place,
+                      .place = identity.place,
                       .applied_row = {}});
   try {
     by_place_.emplace(Place{relation, row}, &entries_.back());
@@ -137,6 +139,7 @@ Version* WriteSet::version_at(RowId transient) noexcept {
 bool WriteSet::add_mark(Entry& entry, adjudicator::LockClass lock_class) {
   if (is_marked(entry, lock_class)) return false;
   add_key({entry.identity, lock_class});
+  if (entry.also_by_place) add_key({entry.place, lock_class});
   entry.marked_classes |= static_cast<std::uint8_t>(1U << static_cast<unsigned>(lock_class));
   ++mark_count_;
   return true;
@@ -149,8 +152,9 @@ std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
     if (entry.newest == nullptr || entry.applied_in != 0) continue;
     bool key_changed = !entry.identity_is_key;
     for (const Version* v = entry.newest; v != nullptr; v = v->older) key_changed |= v->key_changed;
-    all_keys_.push_back(
-        {entry.identity, key_changed ? LockClass::kUpdate : LockClass::kNoKeyUpdate});
+    const LockClass lock_class = key_changed ? LockClass::kUpdate : LockClass::kNoKeyUpdate;
+    all_keys_.push_back({entry.identity, lock_class});
+    if (entry.also_by_place) all_keys_.push_back({entry.place, lock_class});
   }
   return all_keys_;
 }

@@ -29,13 +29,14 @@ struct Version;
 struct Entry {
   RelationId relation = 0;
   RowId base;                     // in the heap
-  adjudicator::KeyHash identity;  // the row's primary key, or else its place
+  adjudicator::KeyHash identity;  // the row's key, or else its place
   bool identity_is_key = false;   // false: by place, and then every change counts as one of the key
-  Version* newest = nullptr;      // none: only marked, or rolled back
-  SubtransactionNumber applied_in =
-      0;                            // not 0: written to the heap already, in that subtransaction
-  RowId applied_row;                // where to
-  std::uint8_t marked_classes = 0;  // a bit per adjudicator::LockClass that is among the keys
+  bool also_by_place = false;     // the key may be new, others may still know the row by its place
+  adjudicator::KeyHash place;
+  Version* newest = nullptr;            // none: only marked, or rolled back
+  SubtransactionNumber applied_in = 0;  // not 0: written to the heap already, by that one
+  RowId applied_row;                    // where to
+  std::uint8_t marked_classes = 0;      // a bit per adjudicator::LockClass among the keys
 };
 
 /// A pending version of a row. `tuple` null: the row is gone (deleted, or replaced by a new row in
@@ -78,6 +79,8 @@ class WriteSet {
   struct RowIdentity {
     adjudicator::KeyHash hash;
     bool is_key = false;
+    bool also_by_place = false;
+    adjudicator::KeyHash place;
   };
   [[nodiscard]] Entry* find_any(RelationId relation, RowId row) const noexcept;
   Entry& add_entry(RelationId relation, RowId row, RowIdentity identity);

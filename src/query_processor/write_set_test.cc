@@ -22,7 +22,7 @@ constexpr CommandNumber kNow = 0xffffffffU;
 struct WriteSetTest : ::testing::Test {
   Entry& entry(std::uint32_t block, std::uint16_t offset, bool is_key = true) {
     return set.entry_for(kTable, {block, offset}, [&] {
-      return WriteSet::RowIdentity{{block, offset}, is_key};
+      return WriteSet::RowIdentity{{block, offset}, is_key, false, {}};
     });
   }
   WriteSet set;
@@ -104,6 +104,18 @@ TEST_F(WriteSetTest, TheClassOfARowIsThatOfItsStrongestChange) {
   EXPECT_EQ(keys[2].lock_class, LockClass::kUpdate);
 }
 
+TEST_F(WriteSetTest, ARowWhoseKeyMayBeNewIsClaimedByItsPlaceToo) {
+  Entry& row = set.add_entry(kTable, {5, 5}, {KeyHash{1, 1}, true, true, KeyHash{2, 2}});
+  set.add_mark(row, LockClass::kKeyShare);
+  set.push(row, {.command = 1, .subtransaction = 1, .tuple = &a});
+  const auto keys = set.keys_to_adjudicate();
+  ASSERT_EQ(keys.size(), 4u);
+  EXPECT_EQ(keys[1].key, (KeyHash{2, 2}));
+  EXPECT_EQ(keys[1].lock_class, LockClass::kKeyShare);
+  EXPECT_EQ(keys[3].key, (KeyHash{2, 2}));
+  EXPECT_EQ(keys[3].lock_class, LockClass::kNoKeyUpdate);
+}
+
 TEST_F(WriteSetTest, AMarkIsNotedOnceAndAgainAfterARollback) {
   Entry& row = entry(1, 1);
   set.start_subtransaction(2);
@@ -177,7 +189,7 @@ TEST(WriteSet, AgreesWithAPlainModelFromRandomSeeds) {
         const auto row = static_cast<std::uint16_t>(1 + random() % 8);
         void* tuple = random() % 3 == 0 ? nullptr : &tuples[command];
         Entry& entry = set.entry_for(kTable, {row, row}, [&] {
-          return WriteSet::RowIdentity{{row, 0}, true};
+          return WriteSet::RowIdentity{{row, 0}, true, false, {}};
         });
         set.push(entry, {.command = command, .subtransaction = open.back(), .tuple = tuple});
         model.push_back({open.back(), command, row, tuple});
