@@ -40,23 +40,32 @@ std::string error_type_of(std::string_view payload) {
   return std::string(std::string_view(type->get_string()).substr(0, 128));
 }
 
-std::string failure_of(const InvokeResult& result, const std::string& function) {
-  if (!result.reason.empty()) return "function " + function + ": " + result.reason;
-  switch (result.outcome) {
+std::string_view failure_text(InvokeOutcome outcome) {
+  switch (outcome) {
     case InvokeOutcome::kThrottled:
-      return "function " + function + " is throttled: no environment is free";
+      return "it is throttled: no environment is free";
     case InvokeOutcome::kNotFound:
-      return "there is no function " + function;
+      return "it does not exist";
     case InvokeOutcome::kNotReady:
-      return "function " + function + " has no active version";
+      return "it has no active version";
     case InvokeOutcome::kTooLarge:
       return "the event is over the 6 MB that an invoke takes";
     case InvokeOutcome::kOk:
     case InvokeOutcome::kFunctionError:
       break;
   }
-  const std::string type = error_type_of(result.payload);
-  return "function " + function + " failed" + (type.empty() ? "" : ": " + type);
+  return "it failed";
+}
+
+/// "function F: it failed (ValueError)".
+std::string failure_of(const InvokeResult& result, const std::string& function) {
+  std::string text = "function " + function + ": ";
+  text += result.reason.empty() ? failure_text(result.outcome) : std::string_view(result.reason);
+  if (result.outcome == InvokeOutcome::kFunctionError) {
+    const std::string type = error_type_of(result.payload);
+    if (!type.empty()) text += " (" + type + ")";
+  }
+  return text;
 }
 
 /// What the Invoke call itself would have answered, for the trace.

@@ -64,14 +64,17 @@ TEST_F(ExchangeTest, TheFunctionsAnswerIsTheResponse) {
 TEST_F(ExchangeTest, EveryFailureOfTheFunctionIsTheServices502) {
   const std::pair<InvokeResult, std::string_view> cases[] = {
       {result_of(InvokeOutcome::kFunctionError, R"({"errorType":"ValueError","errorMessage":"s"})"),
-       "x-zorya-reason: function F failed: ValueError"},
-      {result_of(InvokeOutcome::kFunctionError, "nonsense"), "x-zorya-reason: function F failed"},
+       "x-zorya-reason: function F: it failed (ValueError)"},
+      {result_of(InvokeOutcome::kFunctionError, "nonsense"),
+       "x-zorya-reason: function F: it failed"},
+      {result_of(InvokeOutcome::kFunctionError, R"({"errorType":"E"})", "killed"),
+       "x-zorya-reason: function F: killed (E)"},
       {result_of(InvokeOutcome::kFunctionError, "{}", "it was killed\r\nX: y"),
        "x-zorya-reason: function F: it was killed? X: y"},
       {result_of(InvokeOutcome::kThrottled),
-       "x-zorya-reason: function F is throttled: no environment is free"},
-      {result_of(InvokeOutcome::kNotFound), "x-zorya-reason: there is no function F"},
-      {result_of(InvokeOutcome::kNotReady), "x-zorya-reason: function F has no active version"},
+       "x-zorya-reason: function F: it is throttled: no environment is free"},
+      {result_of(InvokeOutcome::kNotFound), "x-zorya-reason: function F: it does not exist"},
+      {result_of(InvokeOutcome::kNotReady), "x-zorya-reason: function F: it has no active version"},
       {result_of(InvokeOutcome::kOk, "{}"),
        "x-zorya-reason: malformed Lambda proxy response: an empty object"}};
   for (const auto& [result, reason] : cases) {

@@ -67,7 +67,9 @@ class Up:
         # The first start on a data folder installs the packages of Python functions from the index.
         wait_until(is_ready, timeout=400, what="zorya up")
         self.ready = json.loads(self.ready_file.read_text())
-        self.ports = (str(urllib.parse.urlsplit(self.ready["api_url"]).port), str(self.ready["dsql"][0]["port"]))
+        # A template without a cluster has no port of the database.
+        dsql_port = self.ready["dsql"][0]["port"] if self.ready["dsql"] else 0
+        self.ports = (str(urllib.parse.urlsplit(self.ready["api_url"]).port), str(dsql_port))
 
     def kill(self):
         """SIGKILL. Whatever it started ends with it."""
@@ -106,7 +108,12 @@ class Up:
         return self.data / "clusters" / self.cluster / "data"
 
     def database_processes(self):
-        return processes_in(self.database_folder)
+        return processes_in(self.database_folder) if self.ready and self.ready["dsql"] else []
+
+    def run(self, verb, *arguments):
+        """Another verb of the program on this data folder: what it printed, status and all."""
+        return subprocess.run([str(build_folder() / "bin" / "zorya"), verb, "--data", str(self.data), *arguments],
+                              capture_output=True, text=True, timeout=60)
 
     def postmaster(self):
         return int((self.database_folder / "postmaster.pid").read_text().split()[0])
