@@ -114,7 +114,7 @@ def test_two_first_users_make_one_table(server, pair):
     assert pair[0].execute("SELECT count(*) FROM pg_class WHERE relname = 'w'").fetchone() == (1,)
 
 
-def test_an_index_that_exists_is_found_without_a_lock(pair):
+def test_what_exists_is_found_without_a_lock(pair):
     first, second = pair
     jobs = []
     second.add_notice_handler(lambda notice: jobs.append(notice.message_primary) if notice.sqlstate == "ZR001" else None)
@@ -126,6 +126,8 @@ def test_an_index_that_exists_is_found_without_a_lock(pair):
     assert second.execute(f"CALL sys.wait_for_job('{jobs[0]}')").fetchone() == (True,)
     first.execute("ROLLBACK; BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
     assert outcome(second, "CREATE INDEX /*a*/ IF NOT EXISTS i ON t (v)") == ("", "")
+    assert outcome(second, "CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)") == ("", "")
+    assert outcome(second, "CREATE SCHEMA IF NOT EXISTS public") == ("", "")
     first.execute("ROLLBACK")
 
 

@@ -56,6 +56,10 @@ void check_collate(const CollateClause* collate);
 /// Refuses sequence options; `is_identity` picks the words.
 void check_sequence_options(List* options, bool is_identity, bool must_have_cache);
 
+/// True if `node` is a CREATE ... IF NOT EXISTS of a table, sequence or schema that is there:
+/// nothing will change. May raise what the statement itself would (no schema to create in).
+bool creates_nothing(Node* node);
+
 /// Raises if one more relation of `kind` (RELKIND_...) would be above its limit. `Limit` names
 /// which.
 void hold_relation_limit(Limit limit, char kind);

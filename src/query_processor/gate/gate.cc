@@ -173,6 +173,9 @@ void run_schema_change(UtilityCall& call) {
     if (OidIsValid(index)) return run_existing_index(index, call);
     return run_ddl(run_index_build, &call);
   }
+  // Programs say CREATE ... IF NOT EXISTS on each first use; many at once need not queue for
+  // nothing.
+  if (creates_nothing(node)) return run_guarded(pass_on_boxed, &call);
   if (validates_constraint(node)) return run_ddl(run_validation, &call);
   run_ddl(pass_on_boxed, &call);
 }

@@ -14,6 +14,7 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/errcodes.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 }
 
@@ -159,19 +160,43 @@ void hold_schema_limit() {
   hold_limit(Limit::kSchemas, count + 1);
 }
 
+bool relation_exists(const RangeVar* relation) {
+  return OidIsValid(get_relname_relid(relation->relname, RangeVarGetCreationNamespace(relation)));
+}
+
+bool creates_nothing(Node* node) {
+  switch (nodeTag(node)) {
+    case T_CreateStmt: {
+      const auto* statement = castNode(CreateStmt, node);
+      return statement->if_not_exists && relation_exists(statement->relation);
+    }
+    case T_CreateSeqStmt: {
+      const auto* statement = castNode(CreateSeqStmt, node);
+      return statement->if_not_exists && relation_exists(statement->sequence);
+    }
+    case T_CreateSchemaStmt: {
+      const auto* statement = castNode(CreateSchemaStmt, node);
+      return statement->if_not_exists && statement->schemaname != nullptr &&
+             OidIsValid(get_namespace_oid(statement->schemaname, true));
+    }
+    default:
+      return false;
+  }
+}
+
 void check_create_schema(Node* node, const StatementContext& context) {
   const auto* statement = castNode(CreateSchemaStmt, node);
   ListCell* cell;
   foreach (cell, statement->schemaElts)
     check_schema_element(static_cast<Node*>(lfirst(cell)), context);
-  hold_schema_limit();
+  if (!creates_nothing(node)) hold_schema_limit();
 }
 
 void check_create_sequence(Node* node, const StatementContext& /*context*/) {
   const auto* statement = castNode(CreateSeqStmt, node);
   refuse_temporary(statement->sequence, Clause::kTemporarySequence);
   check_sequence_options(statement->options, false, true);
-  hold_relation_limit(Limit::kSequences, RELKIND_SEQUENCE);
+  if (!creates_nothing(node)) hold_relation_limit(Limit::kSequences, RELKIND_SEQUENCE);
 }
 
 void check_alter_sequence(Node* node, const StatementContext& /*context*/) {

@@ -362,6 +362,42 @@ void check_alter_command(const AlterTableStmt* statement, AlterTableCmd* command
   }
 }
 
+int live_column_count(Oid relation_id) {
+  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation_id));
+  if (!HeapTupleIsValid(row)) return 0;
+  const AttrNumber last = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relnatts;
+  ReleaseSysCache(row);
+  int count = 0;
+  for (AttrNumber column = 1; column <= last; ++column) {
+    if (OidIsValid(get_atttype(relation_id, column))) ++count;
+  }
+  return count;
+}
+
+/// Live columns of the table, with those that `commands` add and drop.
+void hold_column_limit(const RangeVar* table, List* commands) {
+  const Oid relation_id = relation_of(table);
+  if (!OidIsValid(relation_id) || get_rel_relkind(relation_id) != RELKIND_RELATION) return;
+  int count = live_column_count(relation_id);
+  ListCell* cell;
+  foreach (cell, commands) {
+    const auto* command = lfirst_node(AlterTableCmd, cell);
+    if (command->subtype == AT_DropColumn) --count;
+    if (command->subtype != AT_AddColumn) continue;
+    const char* name = castNode(ColumnDef, command->def)->colname;
+    if (!command->missing_ok || get_attnum(relation_id, name) == InvalidAttrNumber) ++count;
+  }
+  hold_limit(Limit::kColumns, count);
+}
+
+bool adds_column(List* commands) {
+  ListCell* cell;
+  foreach (cell, commands) {
+    if (lfirst_node(AlterTableCmd, cell)->subtype == AT_AddColumn) return true;
+  }
+  return false;
+}
+
 std::string_view statement_text(const StatementContext& context) {
   const std::string_view whole(context.query);
   const auto start = static_cast<std::size_t>(std::max(context.location, 0));
@@ -411,7 +447,7 @@ void check_create_table(Node* node, const StatementContext& /*context*/) {
   }
   hold_limit(Limit::kColumns, column_count);
   hold_limit(Limit::kIndexes, index_count);
-  hold_relation_limit(Limit::kTables, RELKIND_RELATION);
+  if (!creates_nothing(node)) hold_relation_limit(Limit::kTables, RELKIND_RELATION);
 }
 
 void check_alter_table(Node* node, const StatementContext& context) {
@@ -424,6 +460,7 @@ void check_alter_table(Node* node, const StatementContext& context) {
     check_alter_command(statement, command, is_async);
     if (!is_trigger_switch(command->subtype)) effective = lappend(effective, command);
   }
+  if (adds_column(statement->cmds)) hold_column_limit(statement->relation, statement->cmds);
   // Triggers do not exist; those that PostgreSQL makes for foreign keys must stay on.
   statement->cmds = effective;
 }
