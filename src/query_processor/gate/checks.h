@@ -37,6 +37,9 @@ void check_owner(Node* node, const StatementContext& context);
 void check_set_schema(Node* node, const StatementContext& context);
 void check_alter_statistics(Node* node, const StatementContext& context);
 
+/// The statement's own text, of a message that may hold several.
+std::string_view statement_text(const StatementContext& context);
+
 /// Raises unless a session may set `name` (gate/settings.h).
 void check_setting(const char* name);
 

@@ -1,5 +1,7 @@
 #include "query_processor/gate/jobs.h"
 
+#include "query_processor/gate/ddl.h"
+
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -72,7 +74,7 @@ TimestampTz oldest_kept() {
 
 void tell_job(const char* id) { ereport(NOTICE, (errcode(kJobNotice), errmsg_internal("%s", id))); }
 
-/// Schema changes pass one lane, so nobody else is at these rows.
+/// In a schema change only: these pass one lane, so that nobody else is at the rows.
 void forget_old_jobs(Relation log) {
   const TimestampTz oldest = oldest_kept();
   for_each_job(log, [log, oldest](HeapTuple row) {
@@ -98,7 +100,7 @@ const char* type_name(JobType type) {
 void record_job(const Job& job) {
   const char* id = new_job_id();
   Relation log = open_log(RowExclusiveLock);
-  forget_old_jobs(log);
+  if (in_ddl()) forget_old_jobs(log);
   Datum values[kColumnCount] = {};
   bool nulls[kColumnCount] = {};
   values[kId] = CStringGetTextDatum(id);

@@ -1,23 +1,16 @@
-// CREATE TABLE, ALTER TABLE, CREATE INDEX.
+// ALTER TABLE: the forms, and what some of them refuse.
 #include "query_processor/gate/async_mark.h"
 #include "query_processor/gate/checks.h"
 
 extern "C" {
-#include "access/attnum.h"
 #include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "commands/tablecmds.h"
-#include "nodes/value.h"
+#include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
-#include "utils/errcodes.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/syscache.h"
 }
 
@@ -120,121 +113,6 @@ bool is_trigger_switch(AlterTableType type) {
   return type == AT_EnableTrigAll || type == AT_EnableTrigUser || type == AT_DisableTrigAll ||
          type == AT_DisableTrigUser;
 }
-
-void refuse_foreign_namespace(const RangeVar* relation, Clause clause) {
-  if (relation->relpersistence == RELPERSISTENCE_TEMP) refuse(clause);
-  if (relation->schemaname != nullptr && strncmp(relation->schemaname, "pg_temp", 7) == 0)
-    refuse(clause);
-}
-
-/// A key's columns, by the names in `keys`, against the columns of this CREATE TABLE.
-void check_table_key(const Constraint* constraint, List* columns, const ColumnDef* own_column) {
-  if (constraint->deferrable) refuse(Clause::kDeferrableKey);
-  if (constraint->options != NIL) refuse(Clause::kStorageParameters);
-  if (constraint->indexspace != nullptr) refuse(Clause::kTablespace);
-  hold_limit(Limit::kKeyColumns, list_length(constraint->keys));
-  if (own_column != nullptr) return check_key_type(check_column_type(own_column->typeName));
-  ListCell* key_cell;
-  foreach (key_cell, constraint->keys) {
-    ListCell* cell;
-    foreach (cell, columns) {
-      auto* column = static_cast<Node*>(lfirst(cell));
-      if (!IsA(column, ColumnDef)) continue;
-      const auto* definition = castNode(ColumnDef, column);
-      if (strcmp(definition->colname, strVal(lfirst(key_cell))) == 0) {
-        check_key_type(check_column_type(definition->typeName));
-      }
-    }
-  }
-}
-
-/// Refuses a constraint of CREATE TABLE; counts those that make an index.
-void check_table_constraint(const Constraint* constraint, List* columns,
-                            const ColumnDef* own_column, int* index_count) {
-  switch (constraint->contype) {
-    case CONSTR_EXCLUSION:
-      refuse(Clause::kExclude);
-    case CONSTR_PRIMARY:
-    case CONSTR_UNIQUE:
-      ++*index_count;
-      return check_table_key(constraint, columns, own_column);
-    case CONSTR_IDENTITY: {
-      const Oid type = own_column == nullptr ? InvalidOid : check_column_type(own_column->typeName);
-      if (OidIsValid(type) && type != INT8OID) {
-        refuse_text(psprintf(clause_rule(Clause::kIdentityType).text, format_type_be(type)));
-      }
-      return check_sequence_options(constraint->options, true, true);
-    }
-    default:
-      return;
-  }
-}
-
-/// DEFERRABLE of a column's constraint is a node of its own behind it: only after REFERENCES is it
-/// honoured.
-void check_column_constraint_order(List* constraints) {
-  bool after_key = false;
-  ListCell* cell;
-  foreach (cell, constraints) {
-    const auto* constraint = lfirst_node(Constraint, cell);
-    if (constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE) {
-      after_key = true;
-    } else if (constraint->contype == CONSTR_ATTR_DEFERRABLE ||
-               constraint->contype == CONSTR_ATTR_DEFERRED) {
-      if (after_key) refuse(Clause::kDeferrableKey);
-    } else if (constraint->contype == CONSTR_FOREIGN) {
-      after_key = false;
-    }
-  }
-}
-
-void check_column(ColumnDef* column, List* columns, int* index_count) {
-  check_column_type(column->typeName);
-  if (column->compression != nullptr) refuse(Clause::kCompression);
-  check_collate(column->collClause);
-  check_column_constraint_order(column->constraints);
-  ListCell* cell;
-  foreach (cell, column->constraints) {
-    check_table_constraint(lfirst_node(Constraint, cell), columns, column, index_count);
-  }
-}
-
-/// LIKE takes over types that no column may have, from a catalogue or a view.
-void check_like(const TableLikeClause* like) {
-  constexpr bits32 kTakenOptions = CREATE_TABLE_LIKE_COMMENTS | CREATE_TABLE_LIKE_CONSTRAINTS |
-                                   CREATE_TABLE_LIKE_DEFAULTS | CREATE_TABLE_LIKE_GENERATED |
-                                   CREATE_TABLE_LIKE_IDENTITY | CREATE_TABLE_LIKE_INDEXES |
-                                   CREATE_TABLE_LIKE_STATISTICS;
-  const bool is_all = (like->options & CREATE_TABLE_LIKE_STORAGE) != 0 &&
-                      (like->options & CREATE_TABLE_LIKE_COMPRESSION) != 0;
-  if (!is_all && (like->options & ~kTakenOptions) != 0) refuse(Clause::kLikeOption);
-  Relation source = table_openrv_extended(like->relation, AccessShareLock, true);
-  if (source == nullptr) return;
-  TupleDesc columns = RelationGetDescr(source);
-  for (int i = 0; i < columns->natts; ++i) {
-    const Form_pg_attribute column = TupleDescAttr(columns, i);
-    if (column->attisdropped) continue;
-    auto* type = makeNode(TypeName);
-    type->typeOid = column->atttypid;
-    type->typemod = column->atttypmod;
-    check_column_type(type);
-  }
-  table_close(source, NoLock);
-}
-
-void check_create_table_clauses(const CreateStmt* statement) {
-  refuse_foreign_namespace(statement->relation, Clause::kTemporaryTable);
-  if (statement->relation->relpersistence == RELPERSISTENCE_UNLOGGED)
-    refuse(Clause::kUnloggedTable);
-  if (statement->partbound != nullptr || statement->partspec != nullptr) refuse(Clause::kPartition);
-  if (statement->inhRelations != NIL) refuse(Clause::kInherits);
-  if (statement->ofTypename != nullptr) refuse(Clause::kTableOf);
-  if (statement->options != NIL) refuse(Clause::kStorageParameters);
-  if (statement->oncommit != ONCOMMIT_NOOP) refuse(Clause::kOnCommit);
-  if (statement->tablespacename != nullptr) refuse(Clause::kTablespace);
-  if (statement->accessMethod != nullptr) refuse(Clause::kUsingMethod);
-}
-
 void check_added_constraint(const Constraint* constraint) {
   switch (constraint->contype) {
     case CONSTR_CHECK:
@@ -397,58 +275,9 @@ bool adds_column(List* commands) {
   }
   return false;
 }
-
-std::string_view statement_text(const StatementContext& context) {
-  const std::string_view whole(context.query);
-  const auto start = static_cast<std::size_t>(std::max(context.location, 0));
-  if (start >= whole.size()) return {};
-  const auto length = static_cast<std::size_t>(std::max(context.length, 0));
-  return length == 0 ? whole.substr(start) : whole.substr(start, length);
-}
-
-void check_index_element(const IndexElem* element, Oid relation_id, bool is_key) {
-  if (element->ordering != SORTBY_DEFAULT) refuse(Clause::kIndexOrder);
-  if (element->opclass != NIL) refuse(Clause::kIndexOpclass);
-  if (element->collation != NIL) refuse(Clause::kIndexCollate);
-  if (!is_key || element->name == nullptr || !OidIsValid(relation_id)) return;
-  const AttrNumber column = get_attnum(relation_id, element->name);
-  if (column > 0) check_key_type(get_atttype(relation_id, column));
-}
-
-void hold_index_limit(Oid relation_id) {
-  if (get_rel_relkind(relation_id) != RELKIND_RELATION) return;
-  Relation relation = table_open(relation_id, AccessShareLock);
-  const int count = list_length(RelationGetIndexList(relation));
-  table_close(relation, AccessShareLock);
-  hold_limit(Limit::kIndexes, count + 1);
-}
-
 }  // namespace
 
 std::span<const AlterTableRule> alter_table_rules() { return kAlterTable; }
-
-void check_create_table(Node* node, const StatementContext& /*context*/) {
-  auto* statement = castNode(CreateStmt, node);
-  check_create_table_clauses(statement);
-  int column_count = 0;
-  int index_count = 0;
-  ListCell* cell;
-  foreach (cell, statement->tableElts) {
-    auto* element = static_cast<Node*>(lfirst(cell));
-    if (IsA(element, ColumnDef)) {
-      ++column_count;
-      check_column(castNode(ColumnDef, element), statement->tableElts, &index_count);
-    } else if (IsA(element, TableLikeClause)) {
-      check_like(castNode(TableLikeClause, element));
-    } else if (IsA(element, Constraint)) {
-      check_table_constraint(castNode(Constraint, element), statement->tableElts, nullptr,
-                             &index_count);
-    }
-  }
-  hold_limit(Limit::kColumns, column_count);
-  hold_limit(Limit::kIndexes, index_count);
-  if (!creates_nothing(node)) hold_relation_limit(Limit::kTables, RELKIND_RELATION);
-}
 
 void check_alter_table(Node* node, const StatementContext& context) {
   auto* statement = castNode(AlterTableStmt, node);
@@ -463,25 +292,6 @@ void check_alter_table(Node* node, const StatementContext& context) {
   if (adds_column(statement->cmds)) hold_column_limit(statement->relation, statement->cmds);
   // Triggers do not exist; those that PostgreSQL makes for foreign keys must stay on.
   statement->cmds = effective;
-}
-
-void check_create_index(Node* node, const StatementContext& context) {
-  const auto* statement = castNode(IndexStmt, node);
-  const std::string_view text = statement_text(context);
-  if (statement->concurrent) refuse(Clause::kIndexConcurrently);
-  if (!has_async_mark(text)) refuse(Clause::kIndexMode);
-  if (names_index_method(text)) refuse(Clause::kIndexUsing);
-  if (statement->options != NIL) refuse(Clause::kIndexOptions);
-  if (statement->tableSpace != nullptr) refuse(Clause::kIndexTablespace);
-  const Oid relation_id = relation_of(statement->relation);
-  hold_limit(Limit::kKeyColumns, list_length(statement->indexParams));
-  ListCell* cell;
-  foreach (cell, statement->indexParams)
-    check_index_element(lfirst_node(IndexElem, cell), relation_id, true);
-  foreach (cell, statement->indexIncludingParams) {
-    check_index_element(lfirst_node(IndexElem, cell), relation_id, false);
-  }
-  if (OidIsValid(relation_id)) hold_index_limit(relation_id);
 }
 
 }  // namespace zorya::query_processor::gate
