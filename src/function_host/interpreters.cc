@@ -63,6 +63,10 @@ Result<Interpreter> read_answer(const fs::path& path, const std::string& output)
                    fmt::format("{}: is {} {}", path.string(), fields[1], fields[2]),
                    "CPython 3.9 or later is needed"};
     }
+    if (fields[3].starts_with("/tmp/") || fields[4].starts_with("/tmp/")) {
+      return Error{Code::kInvalidArgument,
+                   path.string() + ": lies under /tmp, where an environment has its own files", ""};
+    }
     return Interpreter{*minor, fields[2], fields[3], fields[4]};
   }
   return Error{Code::kInvalidArgument, path.string() + ": did not answer as a Python does", ""};

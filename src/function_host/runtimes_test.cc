@@ -118,6 +118,13 @@ TEST_F(Interpreters, WhatIsNoCpythonOrTooOldIsRejected) {
   EXPECT_NE(search().find(12, true).error().message.find("did not answer"), std::string::npos);
 }
 
+TEST_F(Interpreters, APythonUnderTmpIsRejectedForItIsHiddenInside) {
+  write(folder_ / "bin" / "python3.12",
+        "#!/bin/sh\nprintf 'zorya-probe\\tcpython\\t3.12.1\\t/tmp/p/bin/python3.12\\t/tmp/p\\n'\n",
+        0755);
+  EXPECT_NE(search().find(12, true).error().message.find("lies under /tmp"), std::string::npos);
+}
+
 TEST_F(Interpreters, APrefixThatAnEnvironmentCannotReadIsRejected) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root starts environments as another user";
   write_python("python3.12", "3.12.1");
