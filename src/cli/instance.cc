@@ -211,9 +211,17 @@ base::Result<void> Instance::start_gateway() {
 }
 
 base::Result<void> Instance::deploy(const te::Plan& plan) {
-  ZORYA_TRY(ensure_clusters(plan));
+  // Clusters that exist start while functions are published: the router lets a connection wait for
+  // one that starts. One that must be made first is not known to it yet.
+  const bool all_exist =
+      std::all_of(plan.clusters.begin(), plan.clusters.end(),
+                  [this](const auto& cluster) { return clusters_->find(cluster.id).has_value(); });
+  if (!all_exist) ZORYA_TRY(ensure_clusters(plan));
+  auto started = std::async(std::launch::async, [&] { return ensure_clusters(plan); });
   roles_->set(plan.functions);
-  ZORYA_TRY(publish_functions(plan));
+  const auto published = publish_functions(plan);
+  ZORYA_TRY(started.get());
+  ZORYA_TRY(published);
   gateway_->set_apis(plan.apis);
   remove_left_functions(plan);
   {
