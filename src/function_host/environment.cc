@@ -131,6 +131,11 @@ void Environment::accept_template() {
   context_.loop.unwatch(sandbox_.control.get());
 }
 
+void Environment::dismiss_template() {
+  // Not closed: a worker may be reading from it.
+  if (sandbox_.control) ::shutdown(sandbox_.control.get(), SHUT_RDWR);
+}
+
 /// The runtime asks for work.
 void Environment::become_ready() {
   const State before = state_;

@@ -97,6 +97,8 @@ class Environment {
   void invoke(std::unique_ptr<Invocation> invocation);
   /// Template: let it wait for clone commands.
   void accept_template();
+  /// Template: makes no more clones and leaves; its pid 1 stays for the clones there are.
+  void dismiss_template();
   /// Ends it, whatever it does. The invoke under way, if any, has been answered before.
   void end();
 

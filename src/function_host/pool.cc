@@ -21,6 +21,7 @@ constexpr seconds kInitLimit{10};
 constexpr seconds kTemplateInitLimit{130};
 constexpr std::chrono::milliseconds kReturnGrace{5};
 constexpr int kCloneFailuresMax = 3;
+constexpr int kTemplateLossesMax = 3;
 constexpr int kKernelMemoryMb = 32;  // page tables and such, on top of what the host polls
 constexpr int kCgroupProcessCountMax = 1024 + 8;
 
@@ -228,7 +229,7 @@ void VersionPool::template_ready(Environment& environment, pid_t runtime_pid) {
 
 void VersionPool::finish_template(TemplateResult result) {
   template_busy_ = false;
-  if (!result.cloned) stop_cloning("");
+  if (!result.cloned) stop_cloning();
   if (auto done = std::exchange(template_done_, nullptr)) {
     result.init_duration = template_init_;
     done(std::move(result));
@@ -236,14 +237,47 @@ void VersionPool::finish_template(TemplateResult result) {
   check_empty();
 }
 
-void VersionPool::stop_cloning(std::string_view reason) {
+/// The template makes no more clones. Those that serve go on: they live in namespaces below its pid
+/// 1, which stays until the last of them is gone.
+void VersionPool::stop_cloning() {
   clones_ = false;
-  if (!reason.empty()) {
-    base::log(base::LogLevel::kWarning, "function_host",
-              "function " + version_->spec.name + " version " + version_->version +
-                  " starts cold from now on: " + std::string(reason));
+  const std::shared_ptr<Environment> old = std::exchange(template_, nullptr);
+  if (!old) return;
+  old->dismiss_template();
+  end_lone_templates();
+}
+
+/// A template that is not the current one and has no clone left has no reason to be.
+void VersionPool::end_lone_templates() {
+  std::vector<std::shared_ptr<Environment>> templates;
+  for (const auto& [environment, owned] : all_) {
+    if (environment->kind() != EnvironmentKind::kTemplate) {
+      if (environment->kind() == EnvironmentKind::kClone) return;
+    } else if (owned != template_ && environment->state() != Environment::State::kEnding) {
+      templates.push_back(owned);
+    }
   }
-  if (template_) template_->end();
+  if (cloning_) return;
+  for (const auto& environment : templates) environment->end();
+}
+
+/// A template that was lost after it had served is made anew, a few times; until it stands, and if
+/// it never does, environments start cold.
+void VersionPool::lose_template(const std::string& reason) {
+  stop_cloning();
+  if (retiring_) return;
+  const bool again = template_losses_++ < kTemplateLossesMax;
+  base::log(base::LogLevel::kWarning, "function_host",
+            "function " + version_->spec.name + " version " + version_->version +
+                " lost its snapshot (" + reason + ") and starts cold " +
+                (again ? "until it is made anew" : "from now on"));
+  if (!again || template_busy_) return;
+  start_template([name = version_->spec.name](const TemplateResult& result) {
+    base::log(base::LogLevel::kInfo, "function_host",
+              "function " + name +
+                  (result.cloned ? " has its snapshot again"
+                                 : " starts cold from now on: " + result.reason));
+  });
 }
 
 void VersionPool::make_clone() {
@@ -267,7 +301,8 @@ void VersionPool::on_cloned(Result<Sandbox> sandbox, Cgroup cgroup) {
   cloning_ = false;
   if (!sandbox) {
     if (template_done_) return finish_template({.reason = sandbox.error().message});
-    if (clones_ && ++clone_failures_ >= kCloneFailuresMax) stop_cloning(sandbox.error().message);
+    if (clones_ && ++clone_failures_ >= kCloneFailuresMax) lose_template(sandbox.error().message);
+    end_lone_templates();
     pump();
     return check_empty();
   }
@@ -332,7 +367,7 @@ void VersionPool::environment_lost(Environment& environment) {
   if (counted_.erase(&environment) > 0) capacity_.give_back();
   if (&environment == template_.get()) {
     template_.reset();
-    if (clones_ && !retiring_ && !template_done_) stop_cloning("its template has ended");
+    if (clones_ && !retiring_ && !template_done_) lose_template("its template has ended");
     clones_ = false;
   }
   // Not from inside the environment's own call: those who wait may need another start.
@@ -346,6 +381,7 @@ void VersionPool::environment_lost(Environment& environment) {
 
 void VersionPool::environment_gone(Environment& environment) {
   all_.erase(&environment);
+  end_lone_templates();
   check_empty();
 }
 
@@ -442,7 +478,7 @@ void VersionPool::shut_down() {
 void VersionPool::check_empty() {
   if (!retiring_ || pending_ > 0 || !waiting_.empty()) return;
   // A template goes last: clones live in namespaces below its own.
-  if (all_.size() == 1 && template_) return template_->end();
+  if (all_.size() == 1 && template_) return std::exchange(template_, nullptr)->end();
   if (!all_.empty() || std::exchange(emptied_, true)) return;
   // Posted, for it destroys us.
   context_.loop.post([this] {

@@ -92,7 +92,9 @@ class VersionPool final : public EnvironmentOwner {
   void answer_failure(std::unique_ptr<Invocation> invocation, const StartFailure& failure);
   void answer_throttled(std::unique_ptr<Invocation> invocation);
   void finish_template(TemplateResult result);
-  void stop_cloning(std::string_view reason);
+  void stop_cloning();
+  void end_lone_templates();
+  void lose_template(const std::string& reason);
   void drop(std::vector<Environment*>& list, Environment& environment);
   void check_empty();
   /// Environments that have answered a moment ago and are about to ask for more.
@@ -121,7 +123,8 @@ class VersionPool final : public EnvironmentOwner {
   bool clones_ = false;  // environments are clones of template_
   bool cloning_ = false;
   bool template_busy_ = false;  // INIT of the template is under way
-  int clone_failures_ = 0;
+  int clone_failures_ = 0;      // in a row
+  int template_losses_ = 0;
   char tmp_mode_ = 'n';
   std::function<void(TemplateResult)> template_done_;
   std::chrono::nanoseconds template_init_{0};

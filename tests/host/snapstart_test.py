@@ -166,3 +166,31 @@ def test_a_killed_host_leaves_no_process(data):
     with start("unique", data) as host:
         host.status()
         assert [group for group in left if group.exists()] == []
+
+
+def template_of(pid):
+    for child in children_of(pid):
+        status = pathlib.Path(f"/proc/{child}/status").read_text()
+        if [line for line in status.splitlines() if line.startswith("NSpid") and line.split()[-1] == "1000"]:
+            return child
+    return None
+
+
+def test_a_lost_template_is_made_anew_and_its_clones_serve_on(data):
+    with start("unique", data) as host:
+        host.publish()
+        host.process.stdin.write('burst 4 {"sleep": 2}\n')
+        host.process.stdin.flush()
+        while host.log().count("START RequestId") < 4:
+            time.sleep(0.01)
+        os.kill(template_of(host.process.pid), signal.SIGKILL)
+        answers = [json.loads(host.process.stdout.readline()) for _ in range(4)]
+        assert [a["outcome"] for a in answers] == [0] * 4, answers
+        # The loss is seen when the next clone is wanted; nobody's request fails for it.
+        answers = host.burst(8, {"sleep": 1})
+        assert [a["outcome"] for a in answers] == [0] * 8, answers
+        deadline = time.monotonic() + 30
+        while template_of(host.process.pid) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert template_of(host.process.pid) is not None
+        assert host.log().count("Phase: snap-start") >= 1
