@@ -245,15 +245,17 @@ void check_set(Node* node, const StatementContext& /*context*/) {
   if (statement->kind == VAR_RESET_ALL) return;
   if (statement->kind != VAR_SET_MULTI) return check_setting(statement->name);
   // SET TRANSACTION and SET SESSION CHARACTERISTICS: the level is looked at first, then the whole
-  // is refused.
+  // is refused. (The argument of SET TRANSACTION SNAPSHOT is a constant, no option.)
   ListCell* cell;
   foreach (cell, statement->args) {
-    const auto* item = lfirst_node(DefElem, cell);
+    auto* argument = static_cast<Node*>(lfirst(cell));
+    if (!IsA(argument, DefElem)) continue;
+    const auto* item = castNode(DefElem, argument);
     if (strcmp(item->defname, "transaction_isolation") == 0) {
       check_isolation(strVal(&castNode(A_Const, item->arg)->val));
     }
   }
-  refuse(Clause::kSetTransaction);
+  refuse_text(psprintf("setting configuration parameter \"%s\" not supported", statement->name));
 }
 
 void check_show(Node* node, const StatementContext& /*context*/) {
