@@ -1,7 +1,10 @@
 #include "query_processor/gate/async_mark.h"
 
+#include "pgwire/sql_mark.h"
+
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 
 namespace zorya::query_processor::gate {
@@ -48,6 +51,50 @@ TEST(IndexMethod, IsSeenBeforeTheColumns) {
   EXPECT_FALSE(names_index_method("CREATE INDEX \"using\" ON t (v)"));
   EXPECT_FALSE(names_index_method("CREATE INDEX i ON \"a \"\" using \" (v)"));
   EXPECT_FALSE(names_index_method("CREATE INDEX /* using */ i ON t -- using\n(v)"));
+}
+
+/// The session router writes the mark and the gate reads it: two scanners that must agree.
+TEST(AsyncMark, IsReadWhereTheRouterWritesIt) {
+  static constexpr std::string_view kWords[] = {"CREATE",
+                                                "create",
+                                                "UNIQUE",
+                                                "INDEX",
+                                                "index",
+                                                "ASYNC",
+                                                "async",
+                                                "ALTER",
+                                                "TABLE",
+                                                "t",
+                                                "\"async\"",
+                                                "ON",
+                                                "IF",
+                                                "NOT",
+                                                "EXISTS",
+                                                "/* x */",
+                                                "/* /* */ async */",
+                                                "-- async\n",
+                                                "'async'",
+                                                "$$async$$",
+                                                "(v)",
+                                                "VALIDATE",
+                                                "CONSTRAINT",
+                                                "c",
+                                                "ADD",
+                                                "COLUMN",
+                                                "USING"};
+  std::mt19937 dice(20261126);
+  std::uniform_int_distribution<std::size_t> word(0, std::size(kWords) - 1);
+  int marked = 0;
+  for (int round = 0; round < 50'000; ++round) {
+    std::string text(round % 2 == 0 ? "CREATE INDEX ASYNC " : "");
+    if (round % 5 == 0) text = "ALTER TABLE ";
+    const int count = 1 + round % 7;
+    for (int i = 0; i < count; ++i) (text += kWords[word(dice)]) += ' ';
+    const std::size_t marks = pgwire::mark_async(text);
+    ASSERT_EQ(has_async_mark(text), marks == 1) << text;
+    if (marks == 1) ++marked;
+  }
+  EXPECT_GT(marked, 2'000);
 }
 
 }  // namespace
