@@ -200,8 +200,9 @@ base::Result<std::unique_ptr<ControlServer>> ControlServer::start(const fs::path
       new Server(path, std::move(listener), std::move(stop), std::move(handler)));
 }
 
-base::Result<std::string> ask_instance(const fs::path& data_folder, std::string_view request,
-                                       std::chrono::milliseconds timeout) {
+namespace {
+
+base::Result<base::UniqueFd> connect_to(const fs::path& data_folder) {
   ZORYA_ASSIGN(const SocketName name, name_socket(data_folder));
   base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return base::errno_error("make a socket", errno);
@@ -209,6 +210,18 @@ base::Result<std::string> ask_instance(const fs::path& data_folder, std::string_
     return base::Error{base::Code::kUnavailable, "no instance runs on " + data_folder.string(),
                        "zorya up DIR --data " + data_folder.string()};
   }
+  return fd;
+}
+
+}  // namespace
+
+bool is_instance_listening(const fs::path& data_folder) {
+  return connect_to(data_folder).has_value();
+}
+
+base::Result<std::string> ask_instance(const fs::path& data_folder, std::string_view request,
+                                       std::chrono::milliseconds timeout) {
+  ZORYA_ASSIGN(const base::UniqueFd fd, connect_to(data_folder));
   const auto deadline = Clock::now() + timeout;
   ZORYA_TRY(send_line(fd.get(), request, deadline));
   return read_line(fd.get(), deadline);

@@ -31,4 +31,7 @@ class ControlServer {
 base::Result<std::string> ask_instance(const std::filesystem::path& data_folder,
                                        std::string_view request, std::chrono::milliseconds timeout);
 
+/// Whether an instance listens there.
+bool is_instance_listening(const std::filesystem::path& data_folder);
+
 }  // namespace zorya::cli

@@ -127,19 +127,18 @@ TEST(InstanceFile, TheReadyFileHasTheKeysAndTheInstanceFileHasNot) {
   EXPECT_EQ(instance_text(sample_info()).find("secret"), std::string::npos);
 }
 
-TEST(InstanceFile, AFileOfADeadProcessIsNoInstance) {
+TEST(InstanceFile, AFileThatNobodyStandsBehindIsNoInstance) {
   Folder folder;
   EXPECT_FALSE(find_instance(folder.path()));
-  InstanceInfo info = sample_info();
-  ASSERT_TRUE(
-      base::write_file_atomically(folder.path() / "instance.json", instance_text(info), 0600));
-  EXPECT_TRUE(find_instance(folder.path()));
-  info.pid = 0x3fffffff;  // above any pid_max
-  ASSERT_TRUE(
-      base::write_file_atomically(folder.path() / "instance.json", instance_text(info), 0600));
+  ASSERT_TRUE(base::write_file_atomically(folder.path() / "instance.json",
+                                          instance_text(sample_info()), 0600));
   const auto gone = find_instance(folder.path());
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, base::Code::kUnavailable);
+  const auto server =
+      ControlServer::start(folder.path(), [](const std::string& request) { return request; });
+  ASSERT_TRUE(server);
+  EXPECT_TRUE(find_instance(folder.path()));
 }
 
 TEST(InstanceFile, ClustersAndFunctionsAreChosenByEitherName) {

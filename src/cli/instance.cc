@@ -21,6 +21,7 @@ constexpr std::string_view kClusterType = "AWS::DSQL::Cluster";
 constexpr std::string_view kFunctionType = "AWS::Serverless::Function";
 // A publish installs requirements and runs INIT, each with bounds of its own below this one.
 constexpr std::chrono::minutes kPublishPatience{20};
+constexpr std::chrono::milliseconds kStopPoll{50};
 // The longest timeout of a function, and what is around it.
 constexpr std::chrono::minutes kInvokePatience{16};
 
@@ -77,6 +78,7 @@ base::Result<std::unique_ptr<Instance>> Instance::start(Options options, DataFol
   ZORYA_TRY(instance->start_parts());
   const auto deployed = instance->deploy(*plan);
   if (!deployed) return deployed.error();
+  instance->options_.should_stop = [] { return false; };
   const auto watching = instance->reloader_->start({{}, instance->watched(*plan)});
   if (!watching) steps.say("warning", "no live reload: " + base::to_string(watching.error()));
   return instance;
@@ -221,14 +223,13 @@ base::Result<void> Instance::deploy(const te::Plan& plan) {
   roles_->set(plan.functions);
   const auto published = publish_functions(plan);
   ZORYA_TRY(started.get());
+  ZORYA_TRY(remember(plan));  // what was made is known even if a publish failed
   ZORYA_TRY(published);
   gateway_->set_apis(plan.apis);
   remove_left_functions(plan);
-  {
-    const std::lock_guard lock(mutex_);
-    plan_ = plan;
-  }
-  return remember(plan);
+  const std::lock_guard lock(mutex_);
+  plan_ = plan;
+  return {};
 }
 
 base::Result<void> Instance::ensure_clusters(const te::Plan& plan) {
@@ -247,6 +248,18 @@ base::Result<void> Instance::ensure_clusters(const te::Plan& plan) {
                                 : "made");
   }
   return {};
+}
+
+base::Result<function_host::VersionInfo> Instance::wait_for_publish(
+    std::future<base::Result<function_host::VersionInfo>>& outcome) const {
+  const auto deadline = std::chrono::steady_clock::now() + kPublishPatience;
+  while (outcome.wait_for(kStopPoll) != std::future_status::ready) {
+    if (options_.should_stop()) return base::Error{base::Code::kUnavailable, "stopped", {}};
+    if (std::chrono::steady_clock::now() > deadline) {
+      return base::Error{base::Code::kDeadlineExceeded, "the publish takes too long", {}};
+    }
+  }
+  return outcome.get();
 }
 
 base::Result<void> Instance::publish_functions(const te::Plan& plan) {
@@ -270,10 +283,7 @@ base::Result<void> Instance::publish_functions(const te::Plan& plan) {
   }
   base::Result<void> all;
   for (Publish& publish : publishes) {
-    base::Result<function_host::VersionInfo> outcome =
-        publish.outcome.wait_for(kPublishPatience) == std::future_status::ready
-            ? publish.outcome.get()
-            : base::Error{base::Code::kDeadlineExceeded, "the publish takes too long", {}};
+    auto outcome = wait_for_publish(publish.outcome);
     if (outcome && outcome->state == function_host::VersionState::kFailed) {
       outcome = base::Error{base::Code::kFailedPrecondition, outcome->state_reason, {}};
     }
@@ -298,8 +308,6 @@ void Instance::remove_left_functions(const te::Plan& plan) {
       ++known;
       continue;
     }
-    steps_.say("note",
-               "function " + known->first + " left the template: it is not served any more");
     host_->remove(known->first, [] {});
     known = published_.erase(known);
   }
@@ -321,9 +329,10 @@ base::Result<void> Instance::remember(const te::Plan& plan) {
   for (auto& [key, resource] : known) {
     if (present.contains(key)) continue;
     resource.is_left = true;
-    if (resource.type != kClusterType) continue;
-    steps_.say("note", "database cluster " + resource.id + " (" + key +
-                           ") is not in the template any more: it is kept, with its rows");
+    const bool is_cluster = resource.type == kClusterType;
+    steps_.say("note", (is_cluster ? "database cluster " : "function ") + resource.id + " (" + key +
+                           ") is not in the template any more: it is kept" +
+                           (is_cluster ? ", with its rows" : ", and not served"));
   }
   return folder_.save_state(state_);
 }

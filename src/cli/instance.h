@@ -18,6 +18,8 @@
 #include "template_engine/template_engine.h"
 
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +37,8 @@ class Instance {
     std::filesystem::path library_folder;
     std::string region = "us-east-1";
     std::string account = "000000000000";
+    /// Asked while something takes long; true ends start() with kUnavailable. Not called after it.
+    std::function<bool()> should_stop = [] { return false; };
   };
 
   /// Reads the template, starts the parts, makes what the template asks for. `folder` and `steps`
@@ -66,6 +70,8 @@ class Instance {
   base::Result<void> deploy(const template_engine::Plan& plan);
   base::Result<void> ensure_clusters(const template_engine::Plan& plan);
   base::Result<void> publish_functions(const template_engine::Plan& plan);
+  base::Result<function_host::VersionInfo> wait_for_publish(
+      std::future<base::Result<function_host::VersionInfo>>& outcome) const;
   void remove_left_functions(const template_engine::Plan& plan);
   base::Result<void> remember(const template_engine::Plan& plan);
   Reloader::Published reload();

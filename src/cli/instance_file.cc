@@ -1,11 +1,9 @@
 #include "cli/instance_file.h"
 
 #include "base/files.h"
+#include "cli/control.h"
 
 #include <boost/json.hpp>
-#include <signal.h>
-
-#include <cerrno>
 
 namespace zorya::cli {
 namespace {
@@ -125,8 +123,8 @@ base::Result<InstanceInfo> find_instance(const std::filesystem::path& data_folde
   if (!std::filesystem::exists(path, error)) return absent;
   ZORYA_ASSIGN(const std::string text, base::read_file(path, 1u << 20));
   ZORYA_ASSIGN(InstanceInfo info, parse_instance(text));
-  // A killed instance leaves its file.
-  if (info.pid <= 0 || (::kill(info.pid, 0) != 0 && errno == ESRCH)) return absent;
+  // A killed instance leaves its file and its socket, but nobody listens there.
+  if (!is_instance_listening(data_folder)) return absent;
   return info;
 }
 

@@ -131,7 +131,29 @@ class Announcement {
   fs::path ready_file_;
 };
 
-// A second signal, or a stop that hangs, ends the process at once: children die with it.
+// While the instance starts: the first signal asks it to stop, the second ends the process at once.
+class StartWatch {
+ public:
+  explicit StartWatch(const StopSignals& signals)
+      : thread_([this, &signals] {
+          while (!done_) {
+            if (signals.wait(50) && stop_.exchange(true)) ::_exit(130);
+          }
+        }) {}
+  ~StartWatch() {
+    done_ = true;
+    thread_.join();
+  }
+  [[nodiscard]] bool is_stopped() const { return stop_; }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+// While it stops: another signal, or a stop that hangs, ends the process at once; children die with
+// it.
 class StopWatch {
  public:
   explicit StopWatch(const StopSignals& signals)
@@ -150,14 +172,24 @@ class StopWatch {
   std::thread thread_;
 };
 
-base::Result<void> serve(const Common& common, const UpArguments& arguments, DataFolder& folder,
-                         const StopSignals& signals, Steps& steps) {
+base::Result<std::unique_ptr<Instance>> start_instance(const UpArguments& arguments,
+                                                       DataFolder& folder,
+                                                       const StopSignals& signals, Steps& steps) {
   Instance::Options options;
   options.arguments = arguments;
   ZORYA_ASSIGN(options.template_file, template_engine::find_template(arguments.folder_or_template));
   options.template_file = fs::absolute(options.template_file).lexically_normal();
   options.library_folder = fs::weakly_canonical(base::program_folder() / "../lib/zorya");
-  ZORYA_ASSIGN(auto instance, Instance::start(std::move(options), folder, steps));
+  const StartWatch watch(signals);
+  options.should_stop = [&watch] { return watch.is_stopped(); };
+  auto instance = Instance::start(std::move(options), folder, steps);
+  if (!watch.is_stopped()) return instance;
+  return base::Error{base::Code::kUnavailable, "stopped before it was ready", {}};
+}
+
+base::Result<void> serve(const Common& common, const UpArguments& arguments, DataFolder& folder,
+                         const StopSignals& signals, Steps& steps) {
+  ZORYA_ASSIGN(auto instance, start_instance(arguments, folder, signals, steps));
   LiveLog log(common.data_folder, steps, common.json);
   ZORYA_ASSIGN(auto control,
                ControlServer::start(common.data_folder, [&](const std::string& request) {

@@ -1,6 +1,7 @@
 """`zorya up` as its user meets it: side by side, on busy ports, with changes while it runs, and what it leaves."""
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -27,6 +28,19 @@ def place(tmp_path):
 
 def zorya(*words, timeout=60, **options):
     return subprocess.run([ZORYA, *map(str, words)], capture_output=True, text=True, timeout=timeout, **options)
+
+
+def processes_naming(place):
+    """Those whose command line names the test's folder."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            line = open(f"/proc/{entry}/cmdline", "rb").read() if entry.isdigit() else b""
+        except OSError:
+            continue
+        if str(place).encode() in line:
+            found.append(line)
+    return found
 
 
 def get(up, path):
@@ -186,7 +200,7 @@ def test_a_resource_that_left_the_template_is_kept_and_reported(place):
     stack.write_template(endpoint="!GetAtt Other.Endpoint", more=CLUSTER.replace("Db:", "Other:"))
     with Up(place, stack.folder) as up:
         assert up.cluster != first
-        assert f"database cluster {first} (Db) is not in the template any more: it is kept" in up.tail()
+        assert f"database cluster {first} (Db) is not in the template any more: it is kept, with its rows" in up.tail()
     stack.write_template()
     with Up(place, stack.folder) as up:
         assert up.cluster == first
@@ -203,6 +217,47 @@ def test_a_literal_endpoint_gets_a_cluster_of_that_id(place):
         assert "made, as a variable names its endpoint" in up.tail()
         with up.connect(autocommit=True) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_ctrl_c_before_it_is_ready_ends_everything(place):
+    stack = Stack(place)
+    # INIT never ends: the first publish waits for it.
+    stack.write_code("bootstrap", "#!/bin/sh\nexec /bin/sleep 1000\n", mode=0o755)
+    process = subprocess.Popen([ZORYA, "up", str(stack.folder), "--data", str(place / "data"), "--port", "0", "--dsql-port", "0"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/", start_new_session=True)
+    try:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=40)
+    finally:
+        process.kill()
+    assert process.returncode in (0, 1), first + rest
+    assert not processes_naming(place), "processes are left"
+
+
+def test_a_plain_user_needs_no_root(place):
+    if os.geteuid() != 0:
+        pytest.skip("the other tests run as a plain user already")
+    stack = Stack(place)
+    home = place / "home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    as_user = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env", "-i", f"HOME={home}",
+               "PATH=/usr/bin:/bin", ZORYA]
+    process = subprocess.Popen([*as_user, "up", str(stack.folder), "--port", "0", "--dsql-port", "0", "--json"],
+                               stdout=subprocess.PIPE, text=True, cwd="/")
+    try:
+        ready = next((line for line in process.stdout if line.startswith('{"ready"')), None)
+        assert ready, "it ended before it was ready"
+        url = json.loads(ready)["ready"]["api_url"]
+        assert requests.get(url + "/answer", timeout=30).text == "first"
+        rows = subprocess.run([*as_user, "psql", "--", "-Atc", "SELECT 1"], capture_output=True, text=True, timeout=30, cwd="/")
+        assert rows.stdout == "1\n", rows.stderr
+        assert (home / ".local/share/zorya/instance.json").stat().st_uid == 65534
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=40) == 0
+    assert not processes_naming(place), "processes are left"
 
 
 def test_reset_removes_what_was_made_and_nothing_else(place):
