@@ -34,6 +34,15 @@ bool is_temporary_space(const ErrorFields& error) {
   return error['C'] == "53400" && error['M'].starts_with("temporary file size exceeds");
 }
 
+/// An entry that a btree page cannot hold.
+bool is_wide_key(const ErrorFields& error) {
+  return error['C'] == "54000" && error['M'].starts_with("index row ");
+}
+
+ErrorReport wide_key() {
+  return {.severity = "ERROR", .sqlstate = "54000", .message = "key size too large"};
+}
+
 /// AWS IAM GRANT and REVOKE are no words of PostgreSQL's grammar, so it cannot refuse them by name.
 bool is_iam_statement(const ErrorFields& error) {
   if (error['C'] != "42601") return false;
@@ -56,6 +65,7 @@ std::optional<ErrorReport> map_error(const ErrorFields& error) {
   if (is_catalogue_conflict(error)) return catalogue_conflict();
   if (is_lost_backend(error)) return server_unavailable();
   if (is_temporary_space(error)) return temporary_space();
+  if (is_wide_key(error)) return wide_key();
   if (is_iam_statement(error)) return iam_not_yet();
   return std::nullopt;
 }

@@ -45,6 +45,11 @@ TEST(ErrorMap, WordsThatPostgresqlLacks) {
   ASSERT_TRUE(space);
   EXPECT_EQ(space->sqlstate, "54000");
   EXPECT_FALSE(map("53400", "something else"));
+  const auto key =
+      map("54000", "index row size 2736 exceeds btree version 4 maximum 2704 for index \"i\"");
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->message, "key size too large");
+  EXPECT_FALSE(map("54000", "transaction row limit exceeded"));
   for (const auto* word : {"AWS", "aws"}) {
     const auto iam = map("42601", "syntax error at or near \"" + std::string(word) + "\"");
     ASSERT_TRUE(iam);

@@ -75,3 +75,14 @@ def test_key_columns(admin):
     admin.execute(f"CREATE TABLE t ({columns}, PRIMARY KEY ({eight}))")
     assert refusal(admin, f"CREATE INDEX /*a*/ ON t ({nine})") == ("54011", text)
     admin.execute("DROP TABLE t")
+
+
+def test_key_width(admin):
+    text = "key size greater than 2000 bytes not supported"
+    assert refusal(admin, "CREATE TABLE t (a varchar(2001) PRIMARY KEY)") == ("54000", text)
+    assert refusal(admin, "CREATE TABLE t (a varchar(1500), b char(501), PRIMARY KEY (a, b))") == ("54000", text)
+    admin.execute("CREATE TABLE t (a varchar(1500), b char(500), c varchar(3000), d text, PRIMARY KEY (a, b))")
+    assert refusal(admin, "CREATE INDEX /*a*/ ON t (c)") == ("54000", text)
+    assert refusal(admin, "CREATE INDEX /*a*/ ON t (a, b, d, a)")[1] == text
+    admin.execute("CREATE INDEX /*a*/ ON t (b) INCLUDE (c)")
+    admin.execute("DROP TABLE t")

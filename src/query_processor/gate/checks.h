@@ -54,6 +54,10 @@ void check_raw_body(Node* body);
 Oid check_column_type(TypeName* type);
 /// Refuses `type` as part of a key.
 void check_key_type(Oid type);
+/// Bytes that a key column declares: n of char(n) and varchar(n), else 0.
+int declared_width(Oid type, int32 modifier);
+/// The same of a column as CREATE TABLE writes it.
+int declared_width(const TypeName* type);
 /// Refuses COLLATE other than "C".
 void check_collate(const CollateClause* collate);
 /// Refuses sequence options; `is_identity` picks the words.

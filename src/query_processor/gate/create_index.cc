@@ -15,13 +15,20 @@ extern "C" {
 namespace zorya::query_processor::gate {
 namespace {
 
-void check_index_element(const IndexElem* element, Oid relation_id, bool is_key) {
+/// Refuses what a key or an included column may not say; the bytes that a key column declares.
+int check_index_element(const IndexElem* element, Oid relation_id, bool is_key) {
   if (element->ordering != SORTBY_DEFAULT) refuse(Clause::kIndexOrder);
   if (element->opclass != NIL) refuse(Clause::kIndexOpclass);
   if (element->collation != NIL) refuse(Clause::kIndexCollate);
-  if (!is_key || element->name == nullptr || !OidIsValid(relation_id)) return;
+  if (!is_key || element->name == nullptr || !OidIsValid(relation_id)) return 0;
   const AttrNumber column = get_attnum(relation_id, element->name);
-  if (column > 0) check_key_type(get_atttype(relation_id, column));
+  if (column <= 0) return 0;
+  Oid type = InvalidOid;
+  int32 modifier = -1;
+  Oid collation = InvalidOid;
+  get_atttypetypmodcoll(relation_id, column, &type, &modifier, &collation);
+  check_key_type(type);
+  return declared_width(type, modifier);
 }
 
 void hold_index_limit(Oid relation_id) {
@@ -51,8 +58,11 @@ void check_create_index(Node* node, const StatementContext& context) {
   const Oid relation_id = RangeVarGetRelid(statement->relation, NoLock, true);
   hold_limit(Limit::kKeyColumns, list_length(statement->indexParams));
   ListCell* cell;
-  foreach (cell, statement->indexParams)
-    check_index_element(lfirst_node(IndexElem, cell), relation_id, true);
+  int width = 0;
+  foreach (cell, statement->indexParams) {
+    width += check_index_element(lfirst_node(IndexElem, cell), relation_id, true);
+  }
+  hold_limit(Limit::kKeyWidth, width);
   foreach (cell, statement->indexIncludingParams) {
     check_index_element(lfirst_node(IndexElem, cell), relation_id, false);
   }

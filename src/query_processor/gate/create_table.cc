@@ -19,25 +19,36 @@ void refuse_foreign_namespace(const RangeVar* relation, Clause clause) {
     refuse(clause);
 }
 
+const ColumnDef* column_named(List* elements, const char* name) {
+  ListCell* cell;
+  foreach (cell, elements) {
+    auto* element = static_cast<Node*>(lfirst(cell));
+    if (!IsA(element, ColumnDef)) continue;
+    const auto* column = castNode(ColumnDef, element);
+    if (strcmp(column->colname, name) == 0) return column;
+  }
+  return nullptr;
+}
+
 /// A key's columns, by the names in `keys`, against the columns of this CREATE TABLE.
 void check_table_key(const Constraint* constraint, List* columns, const ColumnDef* own_column) {
   if (constraint->deferrable) refuse(Clause::kDeferrableKey);
   if (constraint->options != NIL) refuse(Clause::kStorageParameters);
   if (constraint->indexspace != nullptr) refuse(Clause::kTablespace);
   hold_limit(Limit::kKeyColumns, list_length(constraint->keys));
-  if (own_column != nullptr) return check_key_type(check_column_type(own_column->typeName));
+  if (own_column != nullptr) {
+    hold_limit(Limit::kKeyWidth, declared_width(own_column->typeName));
+    return check_key_type(check_column_type(own_column->typeName));
+  }
+  int width = 0;
   ListCell* key_cell;
   foreach (key_cell, constraint->keys) {
-    ListCell* cell;
-    foreach (cell, columns) {
-      auto* column = static_cast<Node*>(lfirst(cell));
-      if (!IsA(column, ColumnDef)) continue;
-      const auto* definition = castNode(ColumnDef, column);
-      if (strcmp(definition->colname, strVal(lfirst(key_cell))) == 0) {
-        check_key_type(check_column_type(definition->typeName));
-      }
-    }
+    const ColumnDef* column = column_named(columns, strVal(lfirst(key_cell)));
+    if (column == nullptr) continue;
+    check_key_type(check_column_type(column->typeName));
+    width += declared_width(column->typeName);
   }
+  hold_limit(Limit::kKeyWidth, width);
 }
 
 /// Refuses a constraint of CREATE TABLE; counts those that make an index.

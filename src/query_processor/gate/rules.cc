@@ -155,6 +155,8 @@ constexpr LimitRule kLimits[] = {
     {"indexes of a table", 24, kTooMany, "more than 24 indexes per table are not allowed", kR},
     {"columns of a key", 8, ERRCODE_TOO_MANY_COLUMNS,
      "more than 8 column keys in an index are not supported", kR},
+    {"declared bytes of a key's char and varchar columns", 2000, kTooMany,
+     "key size greater than 2000 bytes not supported", kR},
 };
 static_assert(std::size(kLimits) == static_cast<std::size_t>(Limit::kCount));
 

@@ -105,6 +105,7 @@ enum class Limit : std::uint8_t {
   kColumns,
   kIndexes,
   kKeyColumns,
+  kKeyWidth,
   kCount
 };
 const LimitRule& limit_rule(Limit limit);

@@ -79,6 +79,20 @@ void check_key_type(Oid type) {
   }
 }
 
+int declared_width(Oid type, int32 modifier) {
+  const Oid base = getBaseTypeAndTypmod(type, &modifier);
+  const bool has_width = (base == BPCHAROID || base == VARCHAROID) && modifier >= VARHDRSZ;
+  return has_width ? modifier - VARHDRSZ : 0;
+}
+
+int declared_width(const TypeName* type) {
+  Oid type_id = InvalidOid;
+  int32 modifier = -1;
+  if (!OidIsValid(LookupTypeNameOid(nullptr, type, true))) return 0;
+  typenameTypeIdAndMod(nullptr, type, &type_id, &modifier);
+  return declared_width(type_id, modifier);
+}
+
 void check_collate(const CollateClause* collate) {
   if (collate == nullptr) return;
   if (strcmp(strVal(llast(collate->collname)), "C") != 0) refuse(Clause::kCollate);
