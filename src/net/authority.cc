@@ -122,7 +122,7 @@ class FileAuthority final : public Authority {
 
 }  // namespace
 
-base::Result<std::unique_ptr<Authority>> Authority::open(Options options) {
+base::Result<std::unique_ptr<Authority>> Authority::open(const Options& options) {
   ZORYA_TRY(base::make_folder(options.folder, 0755));
   AuthorityFiles files{.certificate = options.folder / "ca.pem", .key = options.folder / "ca.key"};
   const Time now = options.clock->now();

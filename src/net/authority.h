@@ -30,7 +30,7 @@ class Authority {
   /// Makes the authority (EC P-256, ten years) at the first start, and again when its end is less
   /// than 60 days away: then a warning says that clients must trust the new file. Errors: files
   /// that cannot be read or written, a key that others can read or that is not the certificate's.
-  static base::Result<std::unique_ptr<Authority>> open(Options options);
+  static base::Result<std::unique_ptr<Authority>> open(const Options& options);
   virtual ~Authority() = default;
 
   /// "<folder>/ca.pem": for sslrootcert=, and for messages that say how to trust us.
