@@ -70,6 +70,15 @@ def test_async_index_returns_its_job_in_both_protocols(router):
     assert len(router.psql("-c", "create index async if not exists items_x on items (v)").stdout.strip()) == 26
 
 
+def test_aws_iam_is_refused_by_name(router):
+    with router.connect() as connection:
+        for prepare in (False, True):
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="AWS IAM GRANT and AWS IAM REVOKE are not supported yet"):
+                connection.execute("AWS IAM GRANT app TO 'arn:aws:iam::111122223333:role/Example'", prepare=prepare)
+        with pytest.raises(psycopg.errors.SyntaxError):
+            connection.execute("awful iam grant")
+
+
 def test_prepared_statements_and_binary_results(router):
     with router.connect() as connection:
         for i in range(20):
