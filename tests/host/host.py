@@ -20,10 +20,13 @@ class Host:
         self.data = data or self.folder / "data"
         self.data.mkdir(exist_ok=True)
         self.log_file = self.folder / "log"
-        self.log_file.touch()
-        command = [BUILD / "bin/host_tool", "--data", self.data, "--log", self.log_file, *options]
+        self.segments_file = self.folder / "segments"
+        for file in (self.log_file, self.segments_file):
+            file.touch()
+        command = [BUILD / "bin/host_tool", "--data", self.data, "--log", self.log_file,
+                   "--segments", self.segments_file, *options]
         if user is not None:
-            for path in (self.folder, self.data, self.log_file):
+            for path in (self.folder, self.data, self.log_file, self.segments_file):
                 os.chown(path, user, user)
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
         self.process = subprocess.Popen(
@@ -49,6 +52,9 @@ class Host:
 
     def log(self):
         return self.log_file.read_text()
+
+    def segments(self):
+        return self.segments_file.read_text()
 
     def close(self):
         if self.process.poll() is None:

@@ -35,6 +35,9 @@ def check_clones(host):
         assert one["key"] is None and one["stream"] is None
         assert one["uri"].startswith("http://127.0.0.1:9001/")
         assert one["pid"] != 1000
+    # A datagram socket made at INIT goes on working, in the clone's own network.
+    segments = host.segments()
+    assert [a["request_id"] for a in answers if a["request_id"] not in segments] == []
     log = host.log()
     assert log.count("INIT_START") == 1
     assert log.count("RESTORE_START") == log.count("RESTORE_REPORT") == 20
