@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,9 +17,11 @@
 #include <array>
 #include <cerrno>
 #include <condition_variable>
+#include <csignal>
 #include <cstdint>
 #include <deque>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -66,8 +69,8 @@ struct Failure {
   int errno_value;
 };
 
-/// All that the child needs, made before the fork: between fork and exec only async-signal-safe
-/// calls are allowed, for another thread may have held any lock at the fork.
+/// All that the child needs, made before: between its start and its exec only async-signal-safe
+/// calls are allowed, for another thread may hold any lock, and the memory is shared.
 struct Prepared {
   explicit Prepared(const ChildSpec& child) : spec(child) {
     for (const std::string& argument : spec.argv)
@@ -173,7 +176,40 @@ Result<void> check_spec(const ChildSpec& spec) {
   return {};
 }
 
-/// Forks and waits for the exec (or its failure). On the launcher's thread.
+struct ChildArguments {
+  Prepared* prepared;
+  int report;
+};
+
+int child_main(void* arguments) {
+  const auto* child = static_cast<ChildArguments*>(arguments);
+  run_child(*child->prepared, child->report);
+}
+
+/// A child that shares our memory until it executes its program, while this thread stands still:
+/// fork would copy our page tables and make every thread of ours fault on what it writes next
+/// (measured with 100 MB in use: 50 ms instead of 1.5). It has a stack of its own, and no handler
+/// of ours runs in it.
+pid_t clone_child(Prepared& prepared, int report) {
+  constexpr std::size_t kStackBytes = 256 * 1024;
+  const auto stack = std::make_unique<char[]>(kStackBytes);
+  ChildArguments arguments{&prepared, report};
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int dumpable = ::prctl(PR_GET_DUMPABLE);
+  const pid_t pid =
+      ::clone(child_main, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &arguments);
+  const int error = errno;
+  // A child that became another user has cleared this for the memory it shared with us.
+  if (::prctl(PR_GET_DUMPABLE) != dumpable) ::prctl(PR_SET_DUMPABLE, dumpable);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  return pid;
+}
+
+/// Starts a child and waits for the exec (or its failure). On the launcher's thread.
 Result<Child> spawn(const ChildSpec& spec) {
   ZORYA_TRY(check_spec(spec));
   const std::string what = "start " + spec.argv[0];
@@ -183,9 +219,8 @@ Result<Child> spawn(const ChildSpec& spec) {
   UniqueFd report_write(ends[1]);
   Prepared prepared(spec);
 
-  const pid_t pid = ::fork();
+  const pid_t pid = clone_child(prepared, report_write.get());
   if (pid < 0) return errno_error(what, errno);
-  if (pid == 0) run_child(prepared, report_write.get());
 
   report_write.reset();
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
