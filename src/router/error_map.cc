@@ -43,6 +43,13 @@ ErrorReport wide_key() {
   return {.severity = "ERROR", .sqlstate = "54000", .message = "key size too large"};
 }
 
+/// Idle in a transaction past its age: the backend is gone, the client learns why.
+ErrorReport too_old() {
+  return {.severity = "FATAL",
+          .sqlstate = "54000",
+          .message = "transaction age limit of 300s exceeded"};
+}
+
 /// AWS IAM GRANT and REVOKE are no words of PostgreSQL's grammar, so it cannot refuse them by name.
 bool is_iam_statement(const ErrorFields& error) {
   if (error['C'] != "42601") return false;
@@ -65,6 +72,7 @@ std::optional<ErrorReport> map_error(const ErrorFields& error) {
   if (is_catalogue_conflict(error)) return catalogue_conflict();
   if (is_lost_backend(error)) return server_unavailable();
   if (is_temporary_space(error)) return temporary_space();
+  if (error['C'] == "25P03") return too_old();
   if (is_wide_key(error)) return wide_key();
   if (is_iam_statement(error)) return iam_not_yet();
   return std::nullopt;

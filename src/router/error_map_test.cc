@@ -50,6 +50,10 @@ TEST(ErrorMap, WordsThatPostgresqlLacks) {
   ASSERT_TRUE(key);
   EXPECT_EQ(key->message, "key size too large");
   EXPECT_FALSE(map("54000", "transaction row limit exceeded"));
+  const auto age = map("25P03", "terminating connection due to idle-in-transaction timeout");
+  ASSERT_TRUE(age);
+  EXPECT_EQ(age->severity, "FATAL");
+  EXPECT_EQ(age->sqlstate, "54000");
   for (const auto* word : {"AWS", "aws"}) {
     const auto iam = map("42601", "syntax error at or near \"" + std::string(word) + "\"");
     ASSERT_TRUE(iam);

@@ -155,3 +155,19 @@ def test_the_bound_of_a_session_is_what_it_was_after_a_schema_change(pair):
     assert second.execute("SHOW lock_timeout").fetchone() == ("50ms",)
     assert outcome(second, "CREATE TABLE u (id int PRIMARY KEY)")[0] == "42P07"
     assert second.execute("SHOW lock_timeout").fetchone() == ("50ms",)
+
+
+def test_a_session_that_stays_idle_in_a_schema_change_is_ended():
+    """The bound is 330 s in a shipped server, 0.3 s here: it is read from the same place."""
+    with ScratchServer(settings={"lock_timeout": "50ms", "idle_in_transaction_session_timeout": "300ms"}) as server:
+        idle, other = server.connect("admin"), server.connect("admin")
+        idle.execute("BEGIN; CREATE TABLE u (id int PRIMARY KEY)")
+        deadline = time.monotonic() + 10
+        while outcome(other, "CREATE TABLE w (id int PRIMARY KEY)")[0] == "40001":
+            assert time.monotonic() < deadline
+        with pytest.raises(psycopg.Error):
+            idle.execute("SELECT 1")
+
+
+def test_a_shipped_server_bounds_idle_transactions(server):
+    assert server.connect("admin").execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("330s",)
