@@ -45,6 +45,8 @@ class ScriptedRuntimeApi:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            # Two answers to two calls in one piece must not wait for each other.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connections += 1
             threading.Thread(target=self._serve, args=(connection, self._connections), daemon=True).start()
 
