@@ -101,8 +101,9 @@ AccessKey make_admin(std::string_view account) {
 
 class FileKeyStore final : public KeyStore {
  public:
-  FileKeyStore(AccessKey admin, std::map<std::string, AccessKey, std::less<>> keys)
-      : admin_(std::move(admin)), keys_(std::move(keys)) {}
+  FileKeyStore(AccessKey admin, std::map<std::string, AccessKey, std::less<>> keys,
+               const base::Clock& clock)
+      : admin_(std::move(admin)), clock_(clock), keys_(std::move(keys)) {}
 
   AccessKey admin() const override { return admin_; }
 
@@ -114,7 +115,7 @@ class FileKeyStore final : public KeyStore {
   }
 
   AccessKey mint_session(Identity identity, std::chrono::seconds lifetime) override {
-    const Time now = std::chrono::system_clock::now();
+    const Time now = clock_.now();
     AccessKey key;
     key.access_key_id = make_key_id("ASIA");
     key.secret_access_key = make_secret(40);
@@ -138,6 +139,7 @@ class FileKeyStore final : public KeyStore {
   }
 
   const AccessKey admin_;
+  const base::Clock& clock_;
   mutable std::mutex mutex_;
   std::map<std::string, AccessKey, std::less<>> keys_;
   std::multimap<Time, std::string> by_expiry_;
@@ -146,7 +148,8 @@ class FileKeyStore final : public KeyStore {
 }  // namespace
 
 base::Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::filesystem::path& folder,
-                                                       std::string_view account) {
+                                                       std::string_view account,
+                                                       const base::Clock& clock) {
   ZORYA_TRY(base::make_folder(folder, 0700));
   const auto admin_path = folder / "admin.json";
   std::error_code error;
@@ -168,7 +171,7 @@ base::Result<std::unique_ptr<KeyStore>> KeyStore::open(const std::filesystem::pa
     }
   }
   return std::unique_ptr<KeyStore>(
-      std::make_unique<FileKeyStore>(std::move(admin), std::move(keys)));
+      std::make_unique<FileKeyStore>(std::move(admin), std::move(keys), clock));
 }
 
 }  // namespace zorya::iam

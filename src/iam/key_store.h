@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/clock.h"
 #include "base/result.h"
 
 #include <chrono>
@@ -43,14 +44,17 @@ class KeyStore {
  public:
   /// Long-lived keys are kept in `folder` (0700) as files of mode 0600; the first start makes the
   /// admin's.
-  static base::Result<std::unique_ptr<KeyStore>> open(const std::filesystem::path& folder,
-                                                      std::string_view account);
+  /// `clock` outlives the store.
+  static base::Result<std::unique_ptr<KeyStore>> open(
+      const std::filesystem::path& folder, std::string_view account,
+      const base::Clock& clock = base::system_clock());
   virtual ~KeyStore() = default;
 
   virtual AccessKey admin() const = 0;
   virtual std::optional<AccessKey> find(std::string_view access_key_id) const = 0;
 
-  /// Session keys of a role, as STS would hand out: kept in memory, forgotten when expired.
+  /// Session keys of a role, as STS would hand out: kept in memory, forgotten an hour after they
+  /// expired; until then their use is told apart from that of a key that never was.
   virtual AccessKey mint_session(Identity identity, std::chrono::seconds lifetime) = 0;
 };
 

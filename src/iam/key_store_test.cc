@@ -94,5 +94,20 @@ TEST_F(KeyStoreTest, SessionKeysAreInMemoryOnly) {
   EXPECT_FALSE((*reopened)->find(key.access_key_id));
 }
 
+TEST_F(KeyStoreTest, SessionKeysAreForgottenAnHourAfterTheirEnd) {
+  base::ManualClock clock{std::chrono::system_clock::now()};
+  const auto store = KeyStore::open(folder_, "0", clock);
+  ASSERT_TRUE(store);
+  const auto mint = [&store] { return (*store)->mint_session({}, std::chrono::seconds(900)); };
+  const AccessKey first = mint();
+  EXPECT_EQ(first.expires, clock.now() + std::chrono::seconds(900));
+  clock.advance(std::chrono::seconds(900 + 3600));
+  mint();
+  EXPECT_TRUE((*store)->find(first.access_key_id));
+  clock.advance(std::chrono::seconds(1));
+  mint();
+  EXPECT_FALSE((*store)->find(first.access_key_id));
+}
+
 }  // namespace
 }  // namespace zorya::iam
