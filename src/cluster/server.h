@@ -51,7 +51,8 @@ class Server {
   base::Result<void> wait_until_serving(std::string_view role, std::chrono::milliseconds timeout,
                                         int wake_fd);
 
-  /// Fast shutdown; after `patience` immediate, then SIGKILL. Returns when it is gone.
+  /// Fast shutdown (immediate while it recovers); after `patience` immediate, then SIGKILL. Returns
+  /// when it is gone.
   void stop(std::chrono::milliseconds patience);
 
   /// How it ended, in words with PostgreSQL's last ones: "exit code 1: could not ...".

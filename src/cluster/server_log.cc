@@ -65,6 +65,16 @@ std::string ServerLog::last_words() const {
   return plain;
 }
 
+bool ServerLog::tells_of_recovery() const {
+  for (auto line = lines_.rbegin(); line != lines_.rend(); ++line) {
+    if (line->find("ready to accept connections") != std::string::npos) return false;
+    if (line->find("server processes terminated; reinitializing") != std::string::npos) return true;
+    // Clients who ask meanwhile may have driven that line out.
+    if (line->find("the database system is in recovery mode") != std::string::npos) return true;
+  }
+  return false;
+}
+
 void ServerLog::forget_lines() {
   lines_.clear();
   unfinished_line_.clear();

@@ -27,6 +27,9 @@ class ServerLog {
   /// lines that are no log lines, else nothing.
   [[nodiscard]] std::string last_words() const;
 
+  /// True if it recovers after the crash of one of its processes, as its last lines say.
+  [[nodiscard]] bool tells_of_recovery() const;
+
   /// Forgets the last lines: those of a server that is no more.
   void forget_lines();
 

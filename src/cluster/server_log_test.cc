@@ -58,6 +58,16 @@ TEST_F(ServerLogTest, LastWordsAreTheLastFatalLineThatIsNoAnswerToAClient) {
   EXPECT_EQ(log.last_words(), "postgres: could not find it; Expected it here");
 }
 
+TEST_F(ServerLogTest, KnowsARecoveryAfterACrash) {
+  ServerLog log(file_);
+  log.append("[1] LOG:  database system is ready to accept connections\n");
+  EXPECT_FALSE(log.tells_of_recovery());
+  log.append("[1] LOG:  all server processes terminated; reinitializing\n[2] LOG:  redo starts\n");
+  EXPECT_TRUE(log.tells_of_recovery());
+  log.append("[1] LOG:  database system is ready to accept connections\n");
+  EXPECT_FALSE(log.tells_of_recovery());
+}
+
 TEST_F(ServerLogTest, TakesWhatAPipeHoldsAndKnowsItsEnd) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK), 0);

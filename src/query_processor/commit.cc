@@ -148,7 +148,10 @@ void apply(bool early) {
   PushActiveSnapshot(GetTransactionSnapshot());
   const CommandId command = GetCurrentCommandId(true);
   OpenTable table;
-  for (Entry* entry : entries) apply_entry(&table, entry, command, early);
+  for (Entry* entry : entries) {
+    apply_entry(&table, entry, command, early);
+    stop_point("stop_within_apply");
+  }
   close_table_of(&table);
   PopActiveSnapshot();
   backend->applying = false;
@@ -169,8 +172,11 @@ void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       if (backend->write_set.nothing_to_commit()) return;
+      stop_point("stop_before_verdict");
       claim_keys();
+      stop_point("stop_after_verdict");
       apply(/*early=*/false);
+      stop_point("stop_after_apply");
       return;
     case XACT_EVENT_PRE_PREPARE:
       // The keys of a prepared transaction would be forgotten by a restart.
@@ -178,6 +184,9 @@ void on_transaction(XactEvent event, void*) {
                       errmsg("unsupported transaction statement: PREPARE TRANSACTION")));
       return;
     case XACT_EVENT_COMMIT:
+      if (!backend->write_set.nothing_to_commit()) stop_point("stop_after_commit");
+      forget_everything();
+      return;
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:

@@ -11,4 +11,12 @@ bool planted(const char* fault);
 constexpr bool planted(const char*) { return false; }
 #endif
 
+/// A place where a backend is killed (SIGKILL, by itself) if it is planted: what must hold when a
+/// COMMIT ends just there is then a test and not a race.
+#ifdef ZORYA_PLANT
+void stop_point(const char* name);
+#else
+constexpr void stop_point(const char*) {}
+#endif
+
 }  // namespace zorya::query_processor

@@ -118,6 +118,7 @@ adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
     give_back_idle_pages();
   }
   const adjudicator::Verdict verdict = adjudicator::decide(record, *recent_keys);
+  stop_point("stop_within_decision");
   shared->keys_decided += record.changes.size();
   LWLockRelease(decision_lock);
   return verdict;

@@ -123,6 +123,17 @@ def test_a_killed_backend_costs_sessions_and_no_server(data):
         assert clusters.info()["postmaster_pid"] == pid
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1])
+def test_a_stop_that_meets_a_recovery_is_quick(data, pause_s):
+    with PrivateClusters(data) as clusters:
+        os.kill(clusters.connect().info.backend_pid, signal.SIGKILL)
+        time.sleep(pause_s)  # no race is waited for here: each moment must do
+        begin = time.monotonic()
+        clusters.stop()
+        assert time.monotonic() - begin < 5
+    assert not processes_in(cluster_folder(data) / "data")
+
+
 def test_what_a_killed_owner_left_is_ended_first(data):
     clusters = PrivateClusters(data)
     clusters.start()

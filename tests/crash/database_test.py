@@ -64,6 +64,7 @@ def verify(clusters, writers, kills):
     assert ours == (3,)
     load.check(owner, writers)
     load.check_hot(owner, writers, kills)
+    load.check_heap_agreed(owner)
     assert load.check_indexes(owner) == 5
 
 

@@ -134,6 +134,12 @@ def check_hot(owner, writers, unknown_kills):
     assert least <= n <= least + unknown_kills * len(writers.acknowledged), f"hot row {n}, acknowledged {least}"
 
 
+def check_heap_agreed(owner):
+    """Since the server's start the heap never disagreed with a verdict."""
+    failures = owner.execute("SELECT apply_failures FROM sys.commit_stats()").fetchone()
+    assert failures == (0,)
+
+
 def check_indexes(owner):
     """amcheck of every btree of a user's table, with each heap tuple looked up in it. Gives their number."""
     owner.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
