@@ -6,10 +6,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <sstream>
@@ -32,11 +34,27 @@ constexpr std::size_t kLinesOfPip = 8;
 constexpr std::size_t kKept = 3;  // folders per home: the current one and what old versions serve
 constexpr const char* kKeyFile = ".zorya-key";
 
+constexpr const char* kWorkParent = "/var/tmp";
+constexpr std::string_view kWorkPrefix = "zorya-install-";
+
+/// Removes what programs left that were killed while they installed: the name holds their pid.
+void remove_abandoned() {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(kWorkParent, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kWorkPrefix)) continue;
+    pid_t pid = 0;
+    std::from_chars(name.data() + kWorkPrefix.size(), name.data() + name.size(), pid);
+    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(entry.path(), error);
+  }
+}
+
 /// A folder under /var/tmp that a pip of another user can reach, and that goes with this object.
 class WorkFolder {
  public:
   static Result<WorkFolder> create() {
-    std::string name = "/var/tmp/zorya-install-XXXXXX";
+    remove_abandoned();
+    std::string name = fmt::format("{}/{}{}-XXXXXX", kWorkParent, kWorkPrefix, ::getpid());
     if (::mkdtemp(name.data()) == nullptr) return base::errno_error("make " + name, errno);
     WorkFolder folder{fs::path(name)};
     if (::geteuid() == 0 && ::chown(name.c_str(), kUnprivilegedUid, kUnprivilegedUid) != 0) {

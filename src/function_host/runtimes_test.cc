@@ -284,6 +284,20 @@ TEST_F(RuntimesTest, AFailedInstallSaysWhatPipSaidAndLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder_ / "data/packages/f"));
 }
 
+TEST_F(RuntimesTest, WhatAKilledInstallLeftIsRemovedByTheNext) {
+  // No process has this number: it is above the kernel's bound.
+  const fs::path abandoned = "/var/tmp/zorya-install-4194305-test";
+  const fs::path in_use = "/var/tmp/zorya-install-" + std::to_string(::getpid()) + "-test";
+  write(abandoned / "packages/x.py", "");
+  write(in_use / "packages/x.py", "");
+  write(folder_ / "code/requirements.txt", "tiny-thing==1.0\n");
+  auto image = runtimes()->prepare(spec_, folder_ / "code");
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_FALSE(fs::exists(abandoned));
+  EXPECT_TRUE(fs::exists(in_use));
+  fs::remove_all(in_use);
+}
+
 TEST_F(RuntimesTest, PipRunsAsAnotherUserWhenWeAreRoot) {
   if (::geteuid() != 0) GTEST_SKIP() << "there is no other user to become";
   // A requirements file that names one that only root can read.
