@@ -1,5 +1,6 @@
 #include "query_processor/backend.h"
 #include "query_processor/errors.h"
+#include "query_processor/gate/row_size.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
 #include "query_processor/pg/boundary.h"
@@ -46,6 +47,7 @@ void insert(Relation relation, TupleTableSlot* slot, CommandId command, int opti
   if (nobody_else_can_see(relation))
     return heap_am()->tuple_insert(relation, slot, command, options, bulk);
   prepare_insert(relation, 1);
+  gate::hold_row_size(relation, slot);
   heap_am()->tuple_insert(relation, slot, command, options, bulk);
   note_inserted(relation, slot);
 }
@@ -56,6 +58,7 @@ void insert_speculative(Relation relation, TupleTableSlot* slot, CommandId comma
     return heap_am()->tuple_insert_speculative(relation, slot, command, options, bulk, token);
   }
   prepare_insert(relation, 1);
+  gate::hold_row_size(relation, slot);
   heap_am()->tuple_insert_speculative(relation, slot, command, options, bulk, token);
   note_inserted(relation, slot);
 }
@@ -72,6 +75,7 @@ void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandI
   if (nobody_else_can_see(relation))
     return heap_am()->multi_insert(relation, slots, count, command, options, bulk);
   prepare_insert(relation, count);
+  for (int i = 0; i < count; ++i) gate::hold_row_size(relation, slots[i]);
   heap_am()->multi_insert(relation, slots, count, command, options, bulk);
   for (int i = 0; i < count; ++i) note_inserted(relation, slots[i]);
 }
@@ -332,6 +336,7 @@ TM_Result update(Relation relation, ItemPointer tid, TupleTableSlot* slot, Comma
                                    failure, mode, new_index_entries);
   }
   check_isolation_level();
+  gate::hold_row_size(relation, slot);
   *new_index_entries = false;
   *mode = LockTupleNoKeyExclusive;
   Located located;

@@ -86,3 +86,67 @@ def test_key_width(admin):
     assert refusal(admin, "CREATE INDEX /*a*/ ON t (a, b, d, a)")[1] == text
     admin.execute("CREATE INDEX /*a*/ ON t (b) INCLUDE (c)")
     admin.execute("DROP TABLE t")
+
+
+@pytest.fixture
+def values(admin):
+    admin.execute("CREATE TABLE t (id int PRIMARY KEY, s text, s2 text, s3 text, b bytea, j jsonb, v varchar)")
+    yield admin
+    if admin.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        admin.execute("ROLLBACK")
+    admin.execute("DROP TABLE t")
+
+
+MIB = 1 << 20
+
+
+def noise(size: int) -> str:
+    """Text that does not compress."""
+    import random
+    return random.Random(1).randbytes(size // 2).hex()
+
+
+def too_large(connection, column, value) -> tuple[str, str]:
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(f"INSERT INTO t (id, {column}) VALUES (1, %s)", (value,))
+    return caught.value.sqlstate, caught.value.diag.message_primary
+
+
+def test_column_bytes(values):
+    def text(name):
+        return "54000", f"datatype limit greater than 1048576 bytes not supported for {name}"
+    assert too_large(values, "s", noise(MIB + 2)) == text("text")
+    assert too_large(values, "v", noise(MIB + 2)) == text("character varying")
+    assert too_large(values, "b", b"x" * (MIB + 1)) == text("bytea")  # never compressed
+    assert too_large(values, "j", psycopg.types.json.Jsonb(noise(MIB + 100))) == text("jsonb")
+    values.execute("INSERT INTO t (id, s) VALUES (1, %s)", (noise(MIB),))
+    values.execute("INSERT INTO t (id, b) VALUES (2, %s)", (b"x" * MIB,))
+    values.execute("INSERT INTO t (id, s) VALUES (3, repeat('x', 20000000))")  # compresses
+    with pytest.raises(psycopg.Error) as caught:
+        values.execute("UPDATE t SET s = s || %s WHERE id = 1", (noise(100),))
+    assert caught.value.sqlstate == "54000"
+    values.execute("UPDATE t SET v = 'small' WHERE id = 1")
+
+
+def test_row_bytes(values):
+    part = noise(MIB - 1000)
+    values.execute("INSERT INTO t (id, s, s2) VALUES (1, %s, %s)", (part, part))
+    with pytest.raises(psycopg.Error) as caught:
+        values.execute("INSERT INTO t (id, s, s2, s3) VALUES (2, %s, %s, %s)", (part, part, part))
+    assert (caught.value.sqlstate, caught.value.diag.message_primary) == ("54000", "maximum row size exceeded")
+
+
+def test_transaction_bytes(values):
+    values.execute("BEGIN")
+    for number in range(11):
+        values.execute("INSERT INTO t (id, s) VALUES (%s, %s)", (number, noise(MIB)))
+    with pytest.raises(psycopg.Error) as caught:
+        values.execute("COMMIT")
+    assert (caught.value.sqlstate, caught.value.diag.message_primary, caught.value.diag.message_detail) == \
+        ("54000", "transaction size limit 10mb exceeded", "Current transaction size 11mb > 10mb")
+    assert values.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    values.execute("BEGIN")
+    for number in range(9):
+        values.execute("INSERT INTO t (id, s) VALUES (%s, %s)", (number, noise(MIB)))
+    values.execute("COMMIT")
+    assert values.execute("SELECT count(*) FROM t").fetchone() == (9,)

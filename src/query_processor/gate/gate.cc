@@ -2,6 +2,7 @@
 
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
+#include "query_processor/gate/row_size.h"
 #include "query_processor/gate/schema_change.h"
 #include "query_processor/gate/version.h"
 #include "query_processor/session.h"
@@ -29,8 +30,6 @@ object_access_hook_type next_object_access = nullptr;
 bool gate_is_on = true;
 /// Accepted because clients set it; the join that it switches does not exist here.
 bool batched_nestloop = true;
-
-bool binds() { return gate_is_on && is_client_session(); }
 
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
                       void* argument) {
@@ -102,20 +101,20 @@ void on_utility(PlannedStmt* planned, const char* query, bool read_only_tree,
                          parameters, environment, destination,    completion};
   // What a schema change runs below itself is PostgreSQL's own, made of a statement that was looked
   // at.
-  if (!binds() || context == PROCESS_UTILITY_SUBCOMMAND) return pass_on(call);
+  if (!binds_session() || context == PROCESS_UTILITY_SUBCOMMAND) return pass_on(call);
   run_client_utility(call);
 }
 
 void on_analyze(ParseState* state, Query* query, JumbleState* jumble) {
   if (next_analyze != nullptr) next_analyze(state, query, jumble);
-  if (binds()) check_query(query);
+  if (binds_session()) check_query(query);
 }
 
 void on_executor_start(QueryDesc* query, int flags) {
   const bool changes_data =
       (query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE) &&
       (flags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
-  if (changes_data && binds() && !in_ddl()) note_dml();
+  if (changes_data && binds_session() && !in_ddl()) note_dml();
   if (next_executor_start != nullptr) {
     next_executor_start(query, flags);
   } else {
@@ -132,10 +131,13 @@ void define_settings() {
 
 }  // namespace
 
+bool binds_session() { return gate_is_on && is_client_session(); }
+
 void install() {
   define_settings();
   report_service_version();
   install_transaction_notes();
+  install_transaction_size();
   set_next_utility(ProcessUtility_hook);
   ProcessUtility_hook = on_utility;
   next_analyze = post_parse_analyze_hook;

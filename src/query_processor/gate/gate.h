@@ -6,4 +6,8 @@ namespace zorya::query_processor::gate {
 /// postmaster.
 void install();
 
+/// True if the gate's rules bind this session: a client's, unless the server was started for tests
+/// of what lies behind the gate.
+bool binds_session();
+
 }  // namespace zorya::query_processor::gate
