@@ -11,6 +11,7 @@ if [ "${DEMO_ONESHOT:-}" != 1 ]; then
 fi
 
 scratch=$(mktemp -d)
+chmod 711 "$scratch"  # the database's user passes through it
 trap 'rm -rf "$scratch"' EXIT
 [ ${#data[@]} -gt 0 ] || data=(--data "$scratch/data")
 status=0
@@ -18,12 +19,12 @@ for example in todos todos-cpp; do
   ready=$scratch/$example.json
   "$zorya" up "examples/$example" --stack todos --nearest-runtime "${data[@]}" --port 0 --dsql-port 0 --ready-file "$ready" &
   pid=$!
-  for _ in $(seq 1200); do
+  for _ in $(seq 6000); do  # the first start installs Python packages
     [ ! -e "$ready" ] || break
     kill -0 "$pid" 2>/dev/null || { echo "demo: zorya ended before it was ready" >&2; exit 1; }
     sleep 0.1
   done
-  [ -e "$ready" ] || { echo "demo: not ready after two minutes" >&2; kill "$pid"; exit 1; }
+  [ -e "$ready" ] || { echo "demo: not ready after ten minutes" >&2; kill "$pid"; exit 1; }
   url=$(/usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["api_url"])' "$ready")
   echo "demo: $example answers at $url"
   /usr/bin/python3 tests/contract/contract_test.py "$url" || status=1
