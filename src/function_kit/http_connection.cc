@@ -66,7 +66,9 @@ Expected<HttpReply> parse_head(std::string_view head) {
 
 std::string to_message(const HttpConnection::Request& request, const std::string& address) {
   std::string message = request.method + " " + request.target + " HTTP/1.1\r\nHost: " + address;
-  for (const auto& [name, value] : request.headers) message += "\r\n" + name + ": " + value;
+  for (const auto& [name, value] : request.headers) {
+    message.append("\r\n").append(name).append(": ").append(value);
+  }
   if (request.method != "GET") {
     message += "\r\nContent-Length: " + std::to_string(request.body.size());
   }

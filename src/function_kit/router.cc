@@ -69,7 +69,7 @@ std::optional<std::map<std::string, std::string>> match(const std::vector<std::s
 
 std::string join(const std::set<std::string>& names) {
   std::string joined;
-  for (const auto& name : names) joined += (joined.empty() ? "" : ", ") + name;
+  for (const auto& name : names) joined.append(joined.empty() ? "" : ", ").append(name);
   return joined;
 }
 

@@ -67,7 +67,7 @@ std::string to_query(const std::map<std::string, std::string>& parameters) {
   for (const auto& [name, value] : parameters) encoded[encode(name, false)] = encode(value, false);
   std::string query;
   for (const auto& [name, value] : encoded) {
-    query += (query.empty() ? "" : "&") + name + "=" + value;
+    query.append(query.empty() ? "" : "&").append(name).append("=").append(value);
   }
   return query;
 }
