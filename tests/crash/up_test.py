@@ -1,7 +1,8 @@
 """kill -9 of zorya, of the postmaster, of a backend and of an environment, in turn, during requests to the todo example.
 
 After it every acknowledged todo is there, once, and amcheck is clean. ZORYA_CRASH_REQUESTS (default 10000) is the number of
-requests over the whole run; ZORYA_CRASH_EXAMPLE (default todos-cpp) the example that serves them.
+requests over the whole run, ZORYA_CRASH_ROUNDS (default 1) repeats the kills; ZORYA_CRASH_EXAMPLE (default todos-cpp) is the
+example that serves them.
 """
 import http.client
 import json
@@ -24,6 +25,7 @@ from support.scratch_server import ROOT  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 
 REQUESTS = int(os.environ.get("ZORYA_CRASH_REQUESTS", "10000"))
+ROUNDS = int(os.environ.get("ZORYA_CRASH_ROUNDS", "1"))
 CLIENTS = 4
 EXAMPLE = ROOT / "examples" / os.environ.get("ZORYA_CRASH_EXAMPLE", "todos-cpp")
 
@@ -129,7 +131,7 @@ def kill_environment(up):
 
 
 def test_nothing_acknowledged_is_lost(up):
-    kills = [kill_environment, Up.kill_backend, Up.kill_postmaster, kill_zorya]
+    kills = [kill_environment, Up.kill_backend, Up.kill_postmaster, kill_zorya] * ROUNDS
     with Clients(up, CLIENTS) as clients:
         clients.wait_for(0, 20)
         for number, kill in enumerate(kills, 1):
