@@ -4,11 +4,12 @@
 # each run gets a fresh writable layer over it, which is removed afterwards. What this machine tells package clients (sources, proxies,
 # certificates, pip) is passed in, for without it nothing could be installed; nothing else is.
 #   --as-user   as a plain user who may use sudo, the clone in a home of mode 0700
+# BARE_CCACHE=FOLDER lends the run a compiler cache, so that only what changed is compiled (the run must install ccache).
 # git and make are what a user has who got as far as the clone; all else is for COMMAND to install.
 set -eu
 [ "$(id -u)" = 0 ] || { echo "bare_debian.sh: run as root: it mounts and pivots" >&2; exit 1; }
 as_user=""; [ "${1:-}" != --as-user ] || { as_user=yes; shift; }
-[ $# -gt 0 ] || { sed -n 2,9p "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n 2,10p "$0"; exit 2; }
 command -v debootstrap >/dev/null || { echo "bare_debian.sh: apt-get install debootstrap" >&2; exit 1; }
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
@@ -50,11 +51,16 @@ unshare --mount --pid --fork --kill-child bash -eu -c '
   fi
   git clone -q --no-local "$repository" "$home/zorya"
   chroot . chown -R "$owner:$owner" "/$home/zorya"
+  if [ -n "${BARE_CCACHE:-}" ]; then
+    mkdir -p var/cache/ccache; mount --bind "$BARE_CCACHE" var/cache/ccache
+    export CCACHE_DIR=/var/cache/ccache CCACHE_BASEDIR="/$home" CCACHE_NOHASHDIR=1
+    DEBIAN_FRONTEND=noninteractive chroot . sh -c "apt-get -q update && apt-get -q -y install --no-install-recommends ccache" >/dev/null
+  fi
   mkdir -p old; pivot_root . old
   exec </dev/null
   umount -l /old 2>/dev/null || true
   cd "/$home/zorya"
-  keep=$(env | sed -n "s/^\(PIP_[A-Z_]*\|[a-zA-Z]*_proxy\|[A-Z]*_PROXY\|SSL_CERT_[A-Z]*\|CURL_CA_BUNDLE\|REQUESTS_CA_BUNDLE\|DEMO_ONESHOT\|JOBS\|CI\)=.*/\1/p")
+  keep=$(env | sed -n "s/^\(PIP_[A-Z_]*\|[a-zA-Z]*_proxy\|[A-Z]*_PROXY\|SSL_CERT_[A-Z]*\|CURL_CA_BUNDLE\|REQUESTS_CA_BUNDLE\|DEMO_ONESHOT\|JOBS\|CI\|CCACHE_[A-Z]*\)=.*/\1/p")
   settings=(); for name in $keep; do [ "$name" = PIP_FIND_LINKS ] || settings+=("$name=${!name}"); done
   run=(env -i "HOME=/$home" "USER=$owner" TERM=dumb LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${settings[@]}")
   if [ -n "$as_user" ]; then exec setpriv --reuid dev --regid dev --init-groups "${run[@]}" "$@"; else exec "${run[@]}" "$@"; fi
