@@ -23,6 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kBacklog = 1024;
+constexpr int kAcceptsAtOnce = 32;
 constexpr std::chrono::milliseconds kFullPause = 100ms;
 constexpr std::chrono::milliseconds kStopTime = 2000ms;
 
@@ -39,7 +40,8 @@ asio::awaitable<void> accept_clients(Shared* shared,
     const auto [error] =
         co_await listener->async_wait(asio::posix::descriptor_base::wait_read, kAwait);
     if (error) co_return;
-    while (!shared->stopping) {
+    // A bounded number at a time, so that a storm of newcomers does not hold up those who are in.
+    for (int count = 0; count < kAcceptsAtOnce && !shared->stopping; ++count) {
       base::UniqueFd socket(
           ::accept4(listener->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (socket) {

@@ -124,10 +124,7 @@ void Session::begin(Shared* shared, base::UniqueFd socket, std::string origin) {
   ++shared->accepted;
   while (shared->half_open.size() >= shared->options.limits.half_open_max) {
     const auto oldest = shared->half_open.front().lock();
-    if (!oldest) {
-      shared->half_open.pop_front();
-      continue;
-    }
+    CHECK(oldest, "a session that is gone is still listed");
     oldest->log_refusal("too many connections that do not log in; the oldest goes");
     oldest->drop();
     oldest->leave_half_open();
@@ -190,7 +187,8 @@ void Session::end(ErrorReport report) {
   // The reader of the backend sees its end and says the last words; the deadline ends a client that
   // does not listen.
   set_deadline(kLastWordsTime);
-  if (backend_ && backend_->is_open()) ::shutdown(backend_->fd(), SHUT_RDWR);
+  if (relay_->is_busy()) cancel_abandoned();
+  if (backend_->is_open()) ::shutdown(backend_->fd(), SHUT_RDWR);
 }
 
 void Session::drop() {
@@ -561,14 +559,18 @@ asio::awaitable<void> Session::relay_from_backend(Self self) {
     if (!co_await self->client_.write_all(to_client)) break;
     empty(to_client);
   }
-  if (self->client_.is_open() && !self->client_said_goodbye_ && self->relay_->may_tell_client() &&
-      !self->relay_->has_told_fatal()) {
-    if (!self->last_words_) self->log_refusal("the backend is gone");
-    to_client.clear();
-    pgwire::append_error(to_client, self->last_words_.value_or(server_unavailable()));
-    if (!self->last_words_) self->last_words_ = server_unavailable();
+  if (self->client_.is_open() && !self->client_said_goodbye_) {
+    const bool must_tell = self->relay_->may_tell_client() && !self->relay_->has_told_fatal();
+    if (!self->last_words_) {
+      self->last_words_ = server_unavailable();
+      self->log_refusal("the backend is gone");
+    }
     self->set_deadline(kLastWordsTime);
-    co_await self->client_.write_all(to_client);
+    if (must_tell) {
+      to_client.clear();
+      pgwire::append_error(to_client, *self->last_words_);
+      co_await self->client_.write_all(to_client);
+    }
     co_await self->client_.linger(kLingerBytesMax);
   }
   self->drop();

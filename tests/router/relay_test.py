@@ -222,6 +222,7 @@ def test_a_session_ends_after_its_time(server):
         with pytest.raises(psycopg.errors.AdminShutdown):
             connection.execute("select pg_sleep(30)")
         assert connection.closed
+        wait_for(lambda: not backends(server), "the statement was cancelled")
 
 
 def test_a_router_that_stops_tells_its_clients(server):
