@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.scratch_server import ScratchServer  # noqa: E402
 
 OC001 = "schema has been updated by another transaction (OC001)"
-BOUND_S = 0.5  # 40 ms for each of a few locks, on a busy machine
+BOUND_S = 1.0  # 40 ms for each of a few locks, and a machine that does other things
 
 
 @pytest.fixture(scope="module")
