@@ -166,6 +166,12 @@ class Invocations(unittest.TestCase):
         theirs = Run(code, [invocation()], client="awslambdaric")
         self.assertEqual(ours.response().body, theirs.response().body)
 
+    def test_a_long_list_passes(self):
+        for client in clients():
+            with self.subTest(client):
+                run = Run("def handler(e, c): return list(range(5000))", [invocation()], client=client)
+                self.assertEqual(json.loads(run.response().body), list(range(5000)))
+
     def test_bytes_go_out_as_they_are(self):
         for client in clients():
             with self.subTest(client):
@@ -261,6 +267,12 @@ class HandlerErrors(unittest.TestCase):
                 self.assertIn("Unable to marshal response: Object of type object is not JSON serializable",
                               run.error()["errorMessage"])
 
+    def test_a_result_that_holds_itself_is_a_marshal_error(self):
+        for client in clients():
+            with self.subTest(client):
+                run = Run("def handler(e, c):\n    r = []; r.append(r); return r", [invocation()], client=client)
+                self.assertEqual(run.error()["errorType"], "Runtime.MarshalError")
+
     def test_a_lone_surrogate_is_an_error_and_not_a_broken_answer(self):
         run = Run("def handler(e, c): return '\\ud800'", [invocation(), invocation()])
         self.assertEqual(run.error()["errorType"], "Runtime.MarshalError")
@@ -269,9 +281,10 @@ class HandlerErrors(unittest.TestCase):
     def test_an_event_that_is_not_json_is_an_unmarshal_error(self):
         for client in clients():
             with self.subTest(client):
-                run = Run("def handler(e, c): return 1", [invocation(b"{")], client=client)
-                self.assertEqual(run.error()["errorType"], "Runtime.UnmarshalError")
-                self.assertTrue(run.error()["errorMessage"].startswith("Unable to unmarshal input: "))
+                for body in (b"{", b'"\xff"', b"[" * 100_000):
+                    run = Run("def handler(e, c): return 1", [invocation(body)], client=client)
+                    self.assertEqual(run.error()["errorType"], "Runtime.UnmarshalError")
+                    self.assertTrue(run.error()["errorMessage"].startswith("Unable to unmarshal input: "))
 
     def test_a_client_context_that_is_not_json_is_named(self):
         for client in clients():

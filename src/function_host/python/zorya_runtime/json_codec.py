@@ -12,6 +12,7 @@ from .errors import Fault
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _DEPTH_MAX = 16
+_LENGTH_MAX = 1000  # looking through more costs more than the other encoder does
 
 
 def _escapes_ascii():
@@ -29,13 +30,11 @@ def _is_plain(value, depth):
     kind = type(value)
     if kind in _PLAIN:
         return True
-    if depth == 0:
+    if depth == 0 or (kind is not dict and kind is not list) or len(value) > _LENGTH_MAX:
         return False
     if kind is dict:
         return all(type(k) is str and _is_plain(v, depth - 1) for k, v in value.items())
-    if kind is list:
-        return all(_is_plain(v, depth - 1) for v in value)
-    return False
+    return all(_is_plain(v, depth - 1) for v in value)
 
 
 _rich_encode = None
@@ -77,7 +76,7 @@ def decode_event(body, content_type):
         return body
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
 
 

@@ -26,7 +26,8 @@ class _LoggingFinder:
             return None
         sys.meta_path.remove(self)
         for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
+            find = getattr(finder, "find_spec", None)  # a function's own finder may be of the old kind
+            spec = find(name, path, target) if find is not None else None
             if spec is not None:
                 break
         else:
