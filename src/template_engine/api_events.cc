@@ -127,7 +127,7 @@ class EventReader {
     }
     if (type->text != "Api") return refuse_type(*type);
     const Value* properties = event_.value.find("Properties");
-    const Value empty{.kind = Kind::kMapping, .position = event_.position};
+    const Value empty(Kind::kMapping, event_.position);
     if (properties == nullptr) properties = &empty;
     if (!properties->is_mapping()) {
       return refuse(properties->position, place_ / "Properties", "Properties should be a map.");

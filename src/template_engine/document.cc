@@ -50,14 +50,14 @@ Value long_form(std::string_view tag, Value argument) {
   const bool bare = short_name == "Ref" || short_name == "Condition";
   if (short_name == "GetAtt" && argument.is_scalar()) {
     const std::size_t dot = argument.text.find('.');
-    Value pair{.kind = Kind::kSequence, .position = position};
+    Value pair(Kind::kSequence, position);
     pair.items.push_back(make_scalar(argument.text.substr(0, dot), position));
     if (dot != std::string::npos) {
       pair.items.push_back(make_scalar(argument.text.substr(dot + 1), position));
     }
     argument = std::move(pair);
   }
-  Value call{.kind = Kind::kMapping, .position = position};
+  Value call(Kind::kMapping, position);
   call.members.push_back({bare ? std::string(short_name) : "Fn::" + std::string(short_name),
                           position, std::move(argument)});
   return call;
@@ -70,7 +70,7 @@ class Builder final : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    finish({.kind = Kind::kNull, .position = position_of(mark)}, "?", anchor, mark);
+    finish(Value(Kind::kNull, position_of(mark)), "?", anchor, mark);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -90,13 +90,13 @@ class Builder final : public YAML::EventHandler {
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    open({.kind = Kind::kSequence, .position = position_of(mark)}, tag, anchor, mark);
+    open(Value(Kind::kSequence, position_of(mark)), tag, anchor, mark);
   }
   void OnSequenceEnd() override { close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
-    open({.kind = Kind::kMapping, .position = position_of(mark)}, tag, anchor, mark);
+    open(Value(Kind::kMapping, position_of(mark)), tag, anchor, mark);
   }
   void OnMapEnd() override { close(); }
 
@@ -198,7 +198,9 @@ const Value* Value::find(std::string_view name) const {
 }
 
 Value make_scalar(std::string text, Position position) {
-  return {.kind = Kind::kScalar, .text = std::move(text), .position = position};
+  Value scalar(Kind::kScalar, position);
+  scalar.text = std::move(text);
+  return scalar;
 }
 
 std::optional<long> as_integer(const Value& value) {

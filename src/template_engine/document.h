@@ -35,12 +35,20 @@ struct Member;
 
 /// One value of a template. A short tag (`!Ref X`) is kept in its long form (`{Ref: X}`).
 struct Value {
+  Value();
+  explicit Value(Kind of, Position at = {});
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
+
   Kind kind = Kind::kNull;
-  std::string text{};   // of a scalar
+  std::string text;     // of a scalar
   bool quoted = false;  // a quoted scalar is never a number or a boolean by itself
-  Position position{};
-  std::vector<Value> items{};
-  std::vector<Member> members{};
+  Position position;
+  std::vector<Value> items;
+  std::vector<Member> members;
 
   [[nodiscard]] bool is_scalar() const { return kind == Kind::kScalar; }
   [[nodiscard]] bool is_sequence() const { return kind == Kind::kSequence; }
@@ -55,6 +63,15 @@ struct Member {
   Position position;  // of the name
   Value value;
 };
+
+// Here, where Member is complete.
+inline Value::Value() = default;
+inline Value::Value(Kind of, Position at) : kind(of), position(at) {}
+inline Value::Value(const Value& other) = default;
+inline Value::Value(Value&& other) noexcept = default;
+inline Value& Value::operator=(const Value& other) = default;
+inline Value& Value::operator=(Value&& other) noexcept = default;
+inline Value::~Value() = default;
 
 Value make_scalar(std::string text, Position position);
 

@@ -89,7 +89,7 @@ Value merge_globals(const Value& global, const Value& local) {
     return list;
   }
   if (!global.is_mapping()) return local;
-  Value merged{.kind = Kind::kMapping, .position = local.position};
+  Value merged(Kind::kMapping, local.position);
   for (const Member& member : global.members) {
     const Value* own = local.find(member.name);
     if (own == nullptr) {

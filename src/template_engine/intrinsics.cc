@@ -55,8 +55,8 @@ Resolver::Resolver(Refusals& refusals, const Context& context) : refusals_(refus
   set("AWS::StackId", stack_id(context));
   set("AWS::StackName", context.stack);
   set("AWS::URLSuffix", "amazonaws.com");
-  pseudo_["AWS::NotificationARNs"] = Value{.kind = Kind::kSequence};
-  pseudo_["AWS::NoValue"] = Value{.kind = Kind::kNoValue};
+  pseudo_["AWS::NotificationARNs"] = Value(Kind::kSequence);
+  pseudo_["AWS::NoValue"] = Value(Kind::kNoValue);
 }
 
 Value Resolver::resolve(const Value& value, const Place& place, std::string_view owner) {
@@ -65,7 +65,7 @@ Value Resolver::resolve(const Value& value, const Place& place, std::string_view
 
 Value Resolver::fail(Position position, const Where& where, std::string message) {
   refusals_.add(position, where.place, std::move(message));
-  return {.kind = Kind::kFailed, .position = position};
+  return Value(Kind::kFailed, position);
 }
 
 Value Resolver::resolve_value(const Value& value, const Where& where) {
@@ -80,7 +80,7 @@ Value Resolver::resolve_value(const Value& value, const Where& where) {
       }
       return value;
     case Kind::kSequence: {
-      Value result{.kind = Kind::kSequence, .position = value.position};
+      Value result(Kind::kSequence, value.position);
       for (const Value& item : value.items) {
         Value resolved = resolve_value(item, where);
         if (resolved.kind != Kind::kNoValue) result.items.push_back(std::move(resolved));
@@ -98,7 +98,7 @@ Value Resolver::resolve_value(const Value& value, const Where& where) {
 
 Value Resolver::resolve_mapping(const Value& value, const Where& where) {
   if (const auto function = intrinsic_name(value)) return call(*function, value, where);
-  Value result{.kind = Kind::kMapping, .position = value.position};
+  Value result(Kind::kMapping, value.position);
   for (const Member& member : value.members) {
     if (member.name.starts_with("Fn::")) {
       return fail(member.position, where, member.name + " may not stand beside other keys");
@@ -235,7 +235,7 @@ Value Resolver::substitute(const Value& text, const std::map<std::string, Value>
       failed = true;
     }
   }
-  if (failed) return {.kind = Kind::kFailed, .position = text.position};
+  if (failed) return Value(Kind::kFailed, text.position);
   result += rest;
   Value scalar = make_scalar(std::move(result), text.position);
   scalar.quoted = true;

@@ -151,7 +151,7 @@ Value typed_value(const Declaration& declaration, const std::string& type, const
     check_item(declaration, item, shown, position);
   }
   if (!is_list_type(type)) return make_scalar(text, position);
-  Value list{.kind = Kind::kSequence, .position = position};
+  Value list(Kind::kSequence, position);
   for (const std::string& item : items) list.items.push_back(make_scalar(item, position));
   return list;
 }
@@ -175,7 +175,7 @@ std::optional<std::string> type_of(const Declaration& declaration) {
 
 Value read_parameter(const Declaration& declaration, const ParameterValues& given) {
   check_members(declaration.body, parameter_keys(), declaration.place, declaration.refusals);
-  const Value failed{.kind = Kind::kFailed, .position = declaration.body.position};
+  const Value failed(Kind::kFailed, declaration.body.position);
   const auto type = type_of(declaration);
   if (!type) return failed;
   if (const auto found = given.find(declaration.name); found != given.end()) {
@@ -217,7 +217,7 @@ void read_parameters(const Value* section, const ParameterValues& given, Resolve
   for (const Member& member : section->members) {
     if (!member.value.is_mapping()) {
       refusals.add(member.position, place / member.name, "must be a mapping");
-      resolver.set_parameter(member.name, {.kind = Kind::kFailed});
+      resolver.set_parameter(member.name, Value(Kind::kFailed));
       continue;
     }
     const Declaration declaration{member.name, member.value, place / member.name, refusals};

@@ -104,7 +104,7 @@ class Survey {
                         "] Every Resources object must contain a Type member.");
       return;
     }
-    Value properties{.kind = Kind::kMapping, .position = member.position};
+    Value properties(Kind::kMapping, member.position);
     if (const Value* written = resource.find("Properties")) {
       if (!written->is_mapping()) {
         refusals_.add(written->position, place / "Properties", "Properties should be a map.");
