@@ -283,9 +283,9 @@ void VersionPool::lose_template(const std::string& reason) {
 void VersionPool::make_clone() {
   cloning_ = true;
   ++pending_;
-  context_.workers.run([this, from = template_] {
+  context_.workers.run([this, from = template_, tmp_mode = tmp_mode_] {
     auto cgroup = make_cgroup();
-    auto sandbox = cgroup ? context_.maker.clone(from->sandbox(), tmp_mode_,
+    auto sandbox = cgroup ? context_.maker.clone(from->sandbox(), tmp_mode,
                                                  version_->spec.ephemeral_storage_mb, 1024,
                                                  [&](pid_t pid) { return cgroup->place(pid); })
                           : Result<Sandbox>(cgroup.error());

@@ -59,7 +59,7 @@ class Host:
     def close(self):
         if self.process.poll() is None:
             self.process.stdin.close()
-            self.process.wait(30)
+            assert self.process.wait(30) == 0
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

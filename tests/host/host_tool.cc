@@ -138,6 +138,31 @@ class Collector {
   std::vector<std::string> lines_;
 };
 
+/// Stands for the router: greets each connection with a number of its own, so that they can be told
+/// apart. "hold N" makes the next N wait for each other: N functions are then under way at once.
+class Greeter {
+ public:
+  void hold(std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    held_until_ = kept_.size() + count;
+  }
+  void take(base::UniqueFd connection) {
+    const std::lock_guard lock(mutex_);
+    kept_.push_back(std::move(connection));
+    if (kept_.size() < held_until_) return;
+    for (; greeted_ < kept_.size(); ++greeted_) {
+      const std::string greeting = "connection " + std::to_string(greeted_) + "\n";
+      ::send(kept_[greeted_].get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<base::UniqueFd> kept_;  // for ever: a closed one would be a message too
+  std::size_t greeted_ = 0;
+  std::size_t held_until_ = 0;
+};
+
 void publish(function_host::FunctionHost& host, const function_host::FunctionSpec& spec) {
   Collector answer;
   host.publish(spec, [&](base::Result<function_host::VersionInfo> info) {
@@ -182,13 +207,10 @@ int main(int argc, char** argv) {
     return function_host::Credentials{"ASIATEST", "secret", "token",
                                       std::chrono::system_clock::now() + std::chrono::hours(1)};
   };
-  // Stands for the router: greets with a counter, so that connections can be told apart.
-  settings.options.on_database_connection = [](base::UniqueFd connection, const std::string&) {
-    static int next = 0;
-    const std::string greeting = "connection " + std::to_string(next++) + "\n";
-    ::send(connection.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
-    static std::vector<base::UniqueFd> kept;
-    kept.push_back(std::move(connection));
+  Greeter greeter;
+  settings.options.on_database_connection = [&greeter](base::UniqueFd connection,
+                                                       const std::string&) {
+    greeter.take(std::move(connection));
   };
   auto host = function_host::make_host(settings.options);
   if (!host) {
@@ -200,6 +222,7 @@ int main(int argc, char** argv) {
     const std::string rest = verb.size() < line.size() ? line.substr(verb.size() + 1) : "";
     if (verb == "publish") publish(**host, settings.spec);
     if (verb == "code") settings.spec.code_folder = rest;
+    if (verb == "hold") greeter.hold(static_cast<std::size_t>(std::atoi(rest.c_str())));
     if (verb == "invoke") burst(**host, settings.spec.name, 1, rest);
     if (verb == "burst") {
       const std::size_t space = rest.find(' ');

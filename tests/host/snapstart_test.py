@@ -12,13 +12,14 @@ from host import FUNCTIONS, PYTHON, SNAP_START, Host
 
 
 def start(name, data, *options, user=None):
-    return Host("--code", FUNCTIONS / name, "--timeout", "10", *PYTHON, *SNAP_START, *options, data=data, user=user)
+    return Host("--code", FUNCTIONS / name, "--timeout", "60", *PYTHON, *SNAP_START, *options, data=data, user=user)
 
 
 def check_clones(host):
     published = host.publish()
     assert published.get("restore_path") == "clone", published
-    answers = host.burst(20, {"sleep": 3})  # long enough that none is used twice
+    host.ask("hold 20", 0)  # none answers before all 20 are under way, so none is used twice
+    answers = host.burst(20)
     assert [a["outcome"] for a in answers] == [0] * 20, answers
     seen = [json.loads(a["payload"]) for a in answers]
     for what in seen[0]["unique"]:
@@ -140,12 +141,14 @@ def test_nothing_is_left(data):
 
     with start("unique", data) as host:
         host.publish()
-        host.burst(5, {"sleep": 0.1})
+        host.ask("hold 5", 0)
+        host.burst(5)
         pids = children_of(host.process.pid)
         assert len(pids) > 5
         descriptors = len(os.listdir(f"/proc/{host.process.pid}/fd"))
         for _ in range(2):
-            host.burst(5, {"sleep": 0.1})
+            host.ask("hold 5", 0)
+            host.burst(5)
         assert len(os.listdir(f"/proc/{host.process.pid}/fd")) <= descriptors + 20
         own = [g for g in groups() if g.endswith(f"zorya-{host.process.pid}")]
         host.close()

@@ -57,7 +57,7 @@ def use_init_connection():
 
 
 def new_connection():
-    with socket.create_connection(("abc.dsql.us-east-1.on.aws", 5432), 5) as fresh:
+    with socket.create_connection(("abc.dsql.us-east-1.on.aws", 5432), 60) as fresh:
         return fresh.recv(100).decode()
 
 
