@@ -228,7 +228,6 @@ Result<void> install(base::Launcher& launcher, const Interpreter& python,
   fs::remove_all(fresh, error);
   ZORYA_TRY(base::copy_tree(work.path() / "packages", fresh));
   ZORYA_TRY(make_readable(fresh));
-  if (request.complete) ZORYA_TRY(request.complete(fresh));
   ZORYA_TRY(base::write_file_atomically(fresh / kKeyFile, key, 0644));
   fs::remove_all(place, error);
   fs::rename(fresh, place, error);
@@ -241,8 +240,8 @@ Result<void> install(base::Launcher& launcher, const Interpreter& python,
 Result<fs::path> python_packages(base::Launcher& launcher, const Interpreter& interpreter,
                                  const PackageRequest& request) {
   ZORYA_ASSIGN(const std::string text, base::read_file(request.requirements_file));
-  const std::string key = fmt::format("python {} {}\n{}\n{}", interpreter.version,
-                                      interpreter.executable.string(), request.extra_key, text);
+  const std::string key =
+      fmt::format("python {} {}\n{}", interpreter.version, interpreter.executable.string(), text);
   ZORYA_TRY(base::make_folder(request.home, 0755));
   // The hash is a name, not a proof: the whole key lies in the folder and is compared.
   fs::path place = request.home / base::to_hex(base::fnv1a_128(key));

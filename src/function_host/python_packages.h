@@ -5,9 +5,7 @@
 #include "function_host/interpreters.h"
 
 #include <filesystem>
-#include <functional>
 #include <string>
-#include <vector>
 
 namespace zorya::function_host {
 
@@ -17,9 +15,6 @@ struct PackageRequest {
   std::filesystem::path home;  // <home>/<hash>/ is the folder's place; made if absent
   std::string inside;          // where environments will see it, for the paths in tracebacks
   std::string subject;         // "function X", for messages
-  std::string extra_key;       // whatever else the content depends on
-  /// Adds our own files to the folder before it gets its final name. May be empty.
-  std::function<base::Result<void>(const std::filesystem::path& folder)> complete;
 };
 
 /// Gives the folder that holds the packages of `request` for `interpreter`, installed by its pip

@@ -27,6 +27,7 @@ using base::Result;
 
 constexpr int kSnapStartMinorMin = 12;  // the service's rule
 constexpr const char* kCloneLibrary = "libzorya_clone.so";
+constexpr const char* kComposedFile = ".zorya-composed";
 
 /// The 12 of "python3.12".
 std::optional<int> python_minor(std::string_view runtime) {
@@ -131,18 +132,44 @@ class HostRuntimes final : public Runtimes {
     return *found;
   }
 
-  /// /var/runtime for `python`: our runtime, the clone library, and the packages the service has
-  /// there. Installed once per interpreter and version of our own files.
+  /// /var/runtime for `python`: the packages the service has there, installed once, and our own
+  /// files beside them. A new version of our files is composed anew without the package index.
   Result<fs::path> runtime_folder(const Interpreter& python) {
-    const fs::path source = options_.library_folder / "python";
     PackageRequest request;
-    request.requirements_file = source / "runtime-requirements.txt";
-    request.home = options_.data_folder / "runtimes" / fmt::format("python3.{}", python.minor);
+    request.requirements_file = options_.library_folder / "python" / "runtime-requirements.txt";
+    const fs::path home =
+        options_.data_folder / "runtimes" / fmt::format("python3.{}", python.minor);
+    request.home = home / "packages";
     request.inside = "/var/runtime";
     request.subject = fmt::format("the runtime of Python {}", python.version);
-    ZORYA_ASSIGN(request.extra_key, own_files_key());
-    request.complete = [&](const fs::path& folder) { return add_own_files(python, folder); };
-    return python_packages(*options_.launcher, python, request);
+    ZORYA_ASSIGN(const fs::path packages, python_packages(*options_.launcher, python, request));
+    ZORYA_ASSIGN(const std::string own, own_files_key());
+    const std::string key = packages.filename().string() + "\n" + own;
+    fs::path place = home / base::to_hex(base::fnv1a_128(key));
+    if (auto held = base::read_file(place / kComposedFile); held && *held == key) return place;
+    ZORYA_TRY(compose(python, packages, key, place));
+    return place;
+  }
+
+  /// Appears whole or not at all: made beside its place and renamed.
+  Result<void> compose(const Interpreter& python, const fs::path& packages, const std::string& key,
+                       const fs::path& place) {
+    const fs::path fresh = place.string() + ".new";
+    std::error_code error;
+    fs::remove_all(fresh, error);
+    ZORYA_TRY(base::copy_tree(packages, fresh));
+    ZORYA_TRY(add_own_files(python, fresh));
+    ZORYA_TRY(base::write_file_atomically(fresh / kComposedFile, key, 0644));
+    for (const auto& entry : fs::directory_iterator(place.parent_path(), error)) {
+      // What an earlier program composed of the same packages; nothing runs on it, for we own the
+      // data folder alone. Other packages are those of another interpreter.
+      auto held = base::read_file(entry.path() / kComposedFile);
+      const bool earlier = held && held->starts_with(packages.filename().string() + "\n");
+      if (earlier && entry.path() != fresh) fs::remove_all(entry.path(), error);
+    }
+    fs::rename(fresh, place, error);
+    if (error) return base::errno_error("rename " + fresh.string(), error.value());
+    return base::sync_path(place.parent_path());
   }
 
   /// The function's packages; nothing if it asks for none.

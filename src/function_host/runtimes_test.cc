@@ -139,8 +139,8 @@ class RuntimesTest : public Scratch {
     fs::create_directories(folder_ / "library/python");
     fs::copy((fs::path(ZORYA_TESTDATA) / "../python").lexically_normal(),
              folder_ / "library/python", fs::copy_options::recursive);
-    // No registry in a unit test: a wheel made here, and a runtime that asks for nothing.
-    write(folder_ / "library/python/runtime-requirements.txt", "");
+    // No registry in a unit test: a wheel made here is all that runtime and function ask for.
+    write(folder_ / "library/python/runtime-requirements.txt", "tiny-thing==1.0\n");
     make_wheel();
     ::setenv("PIP_NO_INDEX", "1", 1);
     ::setenv("PIP_FIND_LINKS", (folder_ / "wheels").c_str(), 1);
@@ -258,6 +258,21 @@ TEST_F(RuntimesTest, RequirementsAreInstalledOnceAndKeyedByTheirText) {
   image = runtimes()->prepare(spec_, folder_ / "code");
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_NE(mounted_at(*image, "/opt/python"), first);
+}
+
+TEST_F(RuntimesTest, NewFilesOfOursNeedNoPackageIndex) {
+  auto image = runtimes()->prepare(spec_, folder_ / "code");
+  ASSERT_TRUE(image) << image.error().message;
+  const fs::path before = mounted_at(*image, "/var/runtime");
+  ::setenv("PIP_FIND_LINKS", "/nowhere", 1);
+  write(folder_ / "library/python/zorya_runtime/added.py", "x = 1\n");
+  image = runtimes()->prepare(spec_, folder_ / "code");
+  ASSERT_TRUE(image) << image.error().message;
+  const fs::path after = mounted_at(*image, "/var/runtime");
+  EXPECT_NE(after, before);
+  EXPECT_TRUE(fs::exists(after / "zorya_runtime/added.py"));
+  EXPECT_TRUE(fs::exists(after / "tiny_thing.py")) << "the packages came along";
+  EXPECT_FALSE(fs::exists(before)) << "what an earlier program composed is removed";
 }
 
 TEST_F(RuntimesTest, ATornInstallIsMadeAnew) {

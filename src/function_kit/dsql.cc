@@ -130,6 +130,7 @@ Expected<DsqlRows> DsqlConnection::execute(const std::string& sql,
   }
   if (auto connected = connect(); !connected) return connected.error();
   std::vector<const char*> values;
+  values.reserve(parameters.size());
   for (const auto& parameter : parameters) {
     values.push_back(parameter ? parameter->c_str() : nullptr);
   }
