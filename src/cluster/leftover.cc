@@ -34,14 +34,15 @@ int shared_memory_id(const std::string& pid_file) {
   return id_end == end ? -1 : static_cast<int>(id);
 }
 
-/// Only a segment that nobody is attached to and that this postmaster made: after a reboot the
+/// Only a segment that nobody is attached to and that this server made: after a reboot the
 /// number may be somebody else's.
 void remove_shared_memory(const std::string& pid_file) {
   const int id = shared_memory_id(pid_file);
-  const long postmaster = std::strtol(pid_file.c_str(), nullptr, 10);
+  // A process without a postmaster (initdb runs some) writes its number as a negative one.
+  const long owner = std::labs(std::strtol(pid_file.c_str(), nullptr, 10));
   shmid_ds info{};
   if (id >= 0 && ::shmctl(id, IPC_STAT, &info) == 0 && info.shm_nattch == 0 &&
-      info.shm_cpid == postmaster) {
+      info.shm_cpid == owner) {
     ::shmctl(id, IPC_RMID, nullptr);
   }
 }
