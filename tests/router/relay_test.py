@@ -23,7 +23,7 @@ def router(server):
         yield running
 
 
-def wait_for(condition, what: str, seconds: float = 10) -> None:
+def wait_for(condition, what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
