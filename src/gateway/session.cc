@@ -22,7 +22,7 @@ using boost::system::error_code;
 using http::equals_ignoring_case;
 using http::FieldView;
 
-constexpr std::size_t kReadSizeBytes = 16u << 10;
+constexpr std::size_t kReadSizeBytes = 4u << 10;
 constexpr std::size_t kBodyReadSizeBytes = 64u << 10;
 constexpr std::size_t kIdleBufferSizeBytesMax = 64u << 10;
 constexpr std::chrono::milliseconds kLingerTime{2000};
