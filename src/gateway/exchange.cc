@@ -129,7 +129,7 @@ std::optional<InvokeRequest> Exchange::begin(std::shared_ptr<const RouteTable> t
   return request;
 }
 
-Response Exchange::finish(InvokeResult result) {
+Response Exchange::finish(const InvokeResult& result) {
   invoke_status_ = invoke_status_of(result.outcome);
   if (result.outcome == InvokeOutcome::kOk) return finish_ok(result);
   const Answer& answer = result.outcome == InvokeOutcome::kTooLarge ? kRequestTooLong : kBadGateway;

@@ -49,7 +49,7 @@ class Exchange {
   [[nodiscard]] const Answer& answer() const { return answer_; }
 
   /// The answer for what the function gave.
-  Response finish(function_host::InvokeResult result);
+  Response finish(const function_host::InvokeResult& result);
 
   /// One of the service's own answers. `reason` goes to x-zorya-reason.
   [[nodiscard]] Response refuse(const Answer& answer, std::string reason) const;

@@ -25,10 +25,10 @@ class ExchangeTest : public testing::Test {
     incoming_.source_ip = "127.0.0.1";
   }
 
-  Response answer(InvokeResult result) {
+  Response answer(const InvokeResult& result) {
     Exchange exchange(settings_, incoming_, kNow);
     EXPECT_TRUE(exchange.begin(table_, kNow));
-    return exchange.finish(std::move(result));
+    return exchange.finish(result);
   }
   static InvokeResult result_of(InvokeOutcome outcome, std::string payload = {},
                                 std::string reason = {}) {

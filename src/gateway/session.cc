@@ -271,7 +271,7 @@ void Session::on_request() {
       });
 }
 
-void Session::on_ready(base::Result<void> ready) {
+void Session::on_ready(const base::Result<void>& ready) {
   if (state_ != State::kBeforeRequest) return;
   ++serial_;
   if (!ready) return refuse(kBadGateway, ready.error().message);
@@ -283,19 +283,18 @@ void Session::invoke() {
   forget_body();
   if (!request) return refuse(exchange_->answer(), "");
   enter(State::kInvoke, server_.options().limits.integration_deadline);
-  server_.options().host->invoke(
-      std::move(*request), [server = server_.weak_from_this(), id = id_,
-                            serial = serial_](function_host::InvokeResult result) {
-        // std::function wants to copy what it holds.
-        auto shared = std::make_shared<function_host::InvokeResult>(std::move(result));
-        Server::resume(server, id, serial,
-                       [shared](Session& session) { session.on_result(std::move(*shared)); });
-      });
+  server_.options().host->invoke(std::move(*request), [server = server_.weak_from_this(), id = id_,
+                                                       serial = serial_](
+                                                          function_host::InvokeResult result) {
+    // std::function wants to copy what it holds.
+    auto shared = std::make_shared<function_host::InvokeResult>(std::move(result));
+    Server::resume(server, id, serial, [shared](Session& session) { session.on_result(*shared); });
+  });
 }
 
-void Session::on_result(function_host::InvokeResult result) {
+void Session::on_result(const function_host::InvokeResult& result) {
   if (state_ != State::kInvoke) return;
-  respond(exchange_->finish(std::move(result)));
+  respond(exchange_->finish(result));
 }
 
 void Session::refuse(const Answer& answer, std::string reason) {

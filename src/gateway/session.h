@@ -70,8 +70,8 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] std::optional<TimePoint> owes_since() const;
 
   // What a request waited for has come.
-  void on_ready(base::Result<void> ready);
-  void on_result(function_host::InvokeResult result);
+  void on_ready(const base::Result<void>& ready);
+  void on_result(const function_host::InvokeResult& result);
 
  private:
   enum class State { kIdle, kHeader, kBody, kBeforeRequest, kInvoke, kWriting, kClosing, kClosed };
