@@ -93,8 +93,8 @@ def main():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     results = [{"function": code, "connections": count, **summary(runs)} for (code, count), runs in found.items()]
-    print(json.dumps({"machine": platform.machine(), "cores": os.cpu_count(), "rounds": arguments.rounds,
-                      "seconds": arguments.seconds, "results": results}, indent=1))
+    print(json.dumps({"machine": platform.machine(), "cores": os.cpu_count(), "load_average": os.getloadavg()[0],
+                      "rounds": arguments.rounds, "seconds": arguments.seconds, "results": results}))
 
 
 main()
