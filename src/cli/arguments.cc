@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <sstream>
@@ -48,6 +49,14 @@ CLI::Option* add_duration(CLI::App& verb, const std::string& name,
       help);
 }
 
+// CloudFormation's rule.
+bool is_stack_name(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return !name.empty() && name.size() <= 128 && is_letter(name[0]) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_letter(c) || c == '-' || (c >= '0' && c <= '9'); });
+}
+
 struct Options {
   std::string data;
   bool json = false;
@@ -76,7 +85,11 @@ void add_up(CLI::App& app, Options& options) {
   verb.add_option("--dsql-port", up.dsql_port,
                   "Database port; 0: a free one (default 5432, else a free one)");
   verb.add_option("--ready-file", up.ready_file, "Written with addresses and keys when all is up");
-  verb.add_option("--stack", up.stack, "The stack's name (default: the folder's)");
+  verb.add_option("--stack", up.stack, "The stack's name (default: the folder's)")
+      ->check([](const std::string& name) {
+        return is_stack_name(name) ? std::string{}
+                                   : "'" + name + "' is not of the form [a-zA-Z][-a-zA-Z0-9]*";
+      });
   add_pairs(verb, "--parameter", up.parameters, "Value of a template parameter")
       ->type_name("NAME=VALUE");
   add_pairs(verb, "--runtime", up.runtimes, "Interpreter of a runtime, as python3.12=/path")

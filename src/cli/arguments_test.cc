@@ -103,6 +103,8 @@ TEST(Arguments, WrongOnesAreRefusedWithCodeTwo) {
   EXPECT_EQ(exit_code_of({"up", "d", "--port", "x"}), 2);
   EXPECT_EQ(exit_code_of({"up", "d", "--parameter", "A"}), 2);
   EXPECT_EQ(exit_code_of({"up", "d", "--colour"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--stack", "a b"}), 2);
+  EXPECT_EQ(exit_code_of({"up", "d", "--stack", "1st"}), 2);
   EXPECT_EQ(exit_code_of({"logs", "--since", "soon"}), 2);
   EXPECT_EQ(exit_code_of({"logs", "--limit", "0"}), 2);
   EXPECT_EQ(exit_code_of({"--help"}), 0);

@@ -102,9 +102,8 @@ base::Result<State> read_state(const fs::path& data_folder) {
 
 base::Result<DataFolder> DataFolder::take(const fs::path& path) {
   ZORYA_TRY(base::make_folder(path, 0711));
-  auto lock = base::lock_file(path / "lock");
-  if (!lock) return lock.error().with_context(path.string());
-  return DataFolder(path, std::move(*lock));
+  ZORYA_ASSIGN(auto lock, base::lock_file(path / "lock"));
+  return DataFolder(path, std::move(lock));
 }
 
 base::Result<State> DataFolder::load_state() const {

@@ -173,12 +173,12 @@ class StopWatch {
 };
 
 base::Result<std::unique_ptr<Instance>> start_instance(const UpArguments& arguments,
+                                                       const fs::path& template_file,
                                                        DataFolder& folder,
                                                        const StopSignals& signals, Steps& steps) {
   Instance::Options options;
   options.arguments = arguments;
-  ZORYA_ASSIGN(options.template_file, template_engine::find_template(arguments.folder_or_template));
-  options.template_file = fs::absolute(options.template_file).lexically_normal();
+  options.template_file = template_file;
   options.library_folder = fs::weakly_canonical(base::program_folder() / "../lib/zorya");
   const StartWatch watch(signals);
   options.should_stop = [&watch] { return watch.is_stopped(); };
@@ -187,9 +187,13 @@ base::Result<std::unique_ptr<Instance>> start_instance(const UpArguments& argume
   return base::Error{base::Code::kUnavailable, "stopped before it was ready", {}};
 }
 
-base::Result<void> serve(const Common& common, const UpArguments& arguments, DataFolder& folder,
+base::Result<void> serve(const Common& common, const UpArguments& arguments,
                          const StopSignals& signals, Steps& steps) {
-  ZORYA_ASSIGN(auto instance, start_instance(arguments, folder, signals, steps));
+  // What cannot be found is said before anything is made.
+  ZORYA_ASSIGN(const fs::path found, template_engine::find_template(arguments.folder_or_template));
+  const fs::path template_file = fs::absolute(found).lexically_normal();
+  ZORYA_ASSIGN(auto folder, DataFolder::take(common.data_folder));
+  ZORYA_ASSIGN(auto instance, start_instance(arguments, template_file, folder, signals, steps));
   LiveLog log(common.data_folder, steps, common.json);
   ZORYA_ASSIGN(auto control,
                ControlServer::start(common.data_folder, [&](const std::string& request) {
@@ -221,10 +225,8 @@ base::Result<void> serve(const Common& common, const UpArguments& arguments, Dat
 int run_up(const Common& common, const UpArguments& arguments) {
   auto signals = StopSignals::take();
   if (!signals) return fail(common, signals.error());
-  auto folder = DataFolder::take(common.data_folder);
-  if (!folder) return fail(common, folder.error());
   Steps steps(common.json ? Steps::Form::kJson : Steps::Form::kText);
-  const auto served = serve(common, arguments, *folder, *signals, steps);
+  const auto served = serve(common, arguments, *signals, steps);
   return served ? 0 : fail(common, served.error());
 }
 

@@ -191,6 +191,12 @@ def test_a_bad_template_shows_all_refusals_and_starts_nothing(place):
     assert not (place / "data" / "clusters").exists()
 
 
+def test_a_template_that_is_not_there_makes_nothing(place):
+    run = zorya("up", place / "nowhere", "--data", place / "data")
+    assert run.returncode == 1 and "there is no" in run.stderr
+    assert not (place / "data").exists()
+
+
 def test_a_resource_that_left_the_template_is_kept_and_reported(place):
     stack = Stack(place)
     with Up(place, stack.folder) as up:
