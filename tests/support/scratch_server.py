@@ -32,7 +32,7 @@ def build_folder() -> pathlib.Path:
 
 
 def server_programs() -> pathlib.Path:
-    done = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True)
+    done = subprocess.run([os.environ.get("PG_CONFIG", "pg_config"), "--bindir"], capture_output=True, text=True, check=True)
     return pathlib.Path(done.stdout.strip())
 
 
