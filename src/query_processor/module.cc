@@ -15,10 +15,12 @@ extern "C" {
 #pragma GCC visibility push(default)
 extern "C" {
 PG_MODULE_MAGIC;
+// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming): PostgreSQL's name
 void _PG_init();
 }
 #pragma GCC visibility pop
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming): PostgreSQL's name
 extern "C" void _PG_init() {
   namespace qp = zorya::query_processor;
   if (!process_shared_preload_libraries_in_progress) {

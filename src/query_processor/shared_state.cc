@@ -30,8 +30,10 @@ struct SharedState {
   std::uint32_t layout_version;
   std::uint32_t unused;
   CommitCounters counters;
-  std::uint64_t keys_decided;        // since the last sweep
-  std::uint64_t touched_bytes_high;  // of the table, since pages were last given back
+  adjudicator::CommitId swept_horizon;  // of the last sweep
+  std::uint64_t swept_bucket_count;     // looked at since the horizon became that
+  std::uint64_t keys_decided;           // since the last sweep
+  std::uint64_t touched_bytes_high;     // of the table, since pages were last given back
 };
 
 SharedState* shared = nullptr;
@@ -73,19 +75,34 @@ void startup() {
 void give_back_idle_pages() {
   constexpr std::size_t kWorthIt = 1U << 20;
   const std::span<std::byte> idle = recent_keys->idle_memory();
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const std::uintptr_t first =
-      (reinterpret_cast<std::uintptr_t>(idle.data()) + page - 1) / page * page;
-  const std::uintptr_t last =
-      reinterpret_cast<std::uintptr_t>(idle.data() + idle.size()) / page * page;
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t skipped = (page - reinterpret_cast<std::uintptr_t>(idle.data()) % page) % page;
   const std::uint64_t touched_end = recent_keys->figures().size_bytes_used;
-  if (touched_end + kWorthIt > shared->touched_bytes_high || first >= last) {
-    shared->touched_bytes_high = std::max<std::uint64_t>(shared->touched_bytes_high, touched_end);
-    return;
-  }
+  if (touched_end + kWorthIt > shared->touched_bytes_high || idle.size() < skipped + page) return;
   // Failure only means that the pages stay; for anonymous shared memory it is what frees them.
-  (void)madvise(reinterpret_cast<void*>(first), last - first, MADV_REMOVE);
+  (void)madvise(idle.data() + skipped, (idle.size() - skipped) / page * page, MADV_REMOVE);
   shared->touched_bytes_high = touched_end;
+}
+
+/// Looks at four buckets for each key that was added, so that the table never grows by what is
+/// past, and at no less than a part of it, so that what one large transaction left is gone soon. A
+/// whole round at one horizon is enough: until it moves there is nothing to find.
+void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_count) {
+  constexpr std::size_t kBucketsPerKey = 4;
+  constexpr std::size_t kSweepsPerRound = 16;
+  if (horizon != shared->swept_horizon) {
+    shared->swept_horizon = horizon;
+    shared->swept_bucket_count = 0;
+  }
+  const std::size_t all = recent_keys->bucket_count();
+  const std::size_t keys = shared->keys_decided + coming_key_count;
+  shared->keys_decided = 0;
+  if (shared->swept_bucket_count >= all) return;
+  const bool tight = !recent_keys->has_room(coming_key_count);
+  const std::size_t budget = tight ? all : std::max(keys * kBucketsPerKey, all / kSweepsPerRound);
+  recent_keys->sweep(horizon, budget);
+  shared->swept_bucket_count += budget;
+  give_back_idle_pages();
 }
 
 }  // namespace
@@ -100,26 +117,21 @@ void install_shared_state() {
 CommitCounters& counters() { return shared->counters; }
 
 adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
-  // A sweep looks at four buckets for each key that was added, so that the table never grows by
-  // what is past. The horizon is taken before the lock: an older one only keeps more.
+  // The horizon is taken before the lock: an older one only keeps more. So is the count, which may
+  // be off by what others decide now.
   constexpr std::uint64_t kKeysBetweenSweeps = 64;
-  constexpr std::size_t kBucketsPerKey = 4;
   const bool sweep = planted("sweep_too_early") ||
                      shared->keys_decided + record.changes.size() >= kKeysBetweenSweeps;
   adjudicator::CommitId horizon = sweep ? oldest_needed_commit_id() : 0;
   if (planted("sweep_too_early")) horizon = record.commit_id;
 
   LWLockAcquire(decision_lock, LW_EXCLUSIVE);
-  if (sweep) {
-    const bool tight = !recent_keys->has_room(record.changes.size());
-    const std::size_t budget = (shared->keys_decided + record.changes.size()) * kBucketsPerKey;
-    recent_keys->sweep(horizon, tight ? recent_keys->bucket_count() : budget);
-    shared->keys_decided = 0;
-    give_back_idle_pages();
-  }
+  if (sweep) sweep_recent_keys(horizon, record.changes.size());
   const adjudicator::Verdict verdict = adjudicator::decide(record, *recent_keys);
   stop_point("stop_within_decision");
   shared->keys_decided += record.changes.size();
+  shared->touched_bytes_high =
+      std::max(shared->touched_bytes_high, recent_keys->figures().size_bytes_used);
   LWLockRelease(decision_lock);
   return verdict;
 }

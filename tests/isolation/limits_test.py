@@ -144,3 +144,39 @@ def test_the_owner_is_not_bound(server):
     owner.execute("create table public.large(id int primary key)")
     owner.execute("insert into public.large select g from generate_series(1, 5000) g")
     owner.execute("drop table public.large")
+
+
+def shared_kib(pid):
+    """What of PostgreSQL's shared memory a backend has touched."""
+    total, ours = 0, False
+    with open(f"/proc/{pid}/smaps") as maps:
+        for line in maps:
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                ours = "/dev/zero" in line
+            elif ours and line.startswith("Rss:"):
+                total += int(line.split()[1])
+    return total
+
+
+def test_memory_of_a_large_load_goes_back_to_the_system():
+    with ScratchServer(settings={"shared_buffers": "1MB"}) as running:
+        owner, reader = running.connect(), running.connect("admin")
+        owner.execute("create table public.t(id int primary key)")
+        reader.execute("create table r(id int)")
+        reader.execute("begin")
+        reader.execute("select * from r")
+        pid = owner.info.backend_pid
+        start = shared_kib(pid)
+        owner.execute("insert into public.t select g from generate_series(1, 150000) g")
+        assert shared_kib(pid) - start > 4096
+        # The keys are needed as long as the reader's snapshot lives, and not longer.
+        owner.execute("insert into public.t select g from generate_series(200001, 200200) g")
+        assert owner.execute("select recent_keys from sys.commit_stats()").fetchone()[0] >= 150_000
+        reader.execute("commit")
+        for round in range(3):
+            owner.execute(f"insert into public.t select g from generate_series({300_000 + 1000 * round + 1}, "
+                          f"{300_000 + 1000 * round + 1000}) g")
+        for n in range(400_000, 401_300):
+            owner.execute(f"insert into public.t values ({n})")
+        assert owner.execute("select recent_keys from sys.commit_stats()").fetchone()[0] < 2000
+        assert shared_kib(pid) - start < 2048

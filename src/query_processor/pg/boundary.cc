@@ -13,7 +13,7 @@ Failure take_raised_error(MemoryContext context) noexcept {
   return failure;
 }
 
-ErrorData* to_error_data(Failure failure) noexcept {
+ErrorData* to_error_data(const Failure& failure) noexcept {
   if (failure.raised != nullptr) return failure.raised;
   auto* error = static_cast<ErrorData*>(palloc0(sizeof(ErrorData)));
   error->elevel = ERROR;

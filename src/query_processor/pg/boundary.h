@@ -65,8 +65,8 @@ class [[nodiscard]] Result<void> {
 /// Moves a caught PostgreSQL error into a value. Only from `call`.
 Failure take_raised_error(MemoryContext context) noexcept;
 
-/// Turns a failure into the error that `raise` takes; frees the C++ strings of `failure`.
-ErrorData* to_error_data(Failure failure) noexcept;
+/// Turns a failure into the error that `raise` takes, which keeps nothing of C++.
+ErrorData* to_error_data(const Failure& failure) noexcept;
 
 /// Raises; does not return. No C++ object with a destructor may be alive in the calling frames.
 [[noreturn]] void raise(ErrorData* error);
@@ -117,7 +117,7 @@ auto enter(Body&& body) {
           return failure_of_exception();
         }
       }();
-      if (!result) error = to_error_data(std::move(result).error());
+      if (!result) error = to_error_data(result.error());
     }
     if (error != nullptr) raise(error);
   } else {
@@ -134,7 +134,7 @@ auto enter(Body&& body) {
       if (result) {
         value = *result;
       } else {
-        error = to_error_data(std::move(result).error());
+        error = to_error_data(result.error());
       }
     }
     if (error != nullptr) raise(error);
