@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,12 +22,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
 from support.private_cluster import OWNER, PrivateClusters, scratch_folder, wait_until  # noqa: E402
-from support.scratch_server import ROOT  # noqa: E402
+from support.scratch_server import ROOT, build_folder  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 
 REQUESTS = int(os.environ.get("ZORYA_CRASH_REQUESTS", "10000"))
 ROUNDS = int(os.environ.get("ZORYA_CRASH_ROUNDS", "1"))
 CLIENTS = 4
+PLAIN_USER = 65534
 EXAMPLE = ROOT / "examples" / os.environ.get("ZORYA_CRASH_EXAMPLE", "todos-cpp")
 
 
@@ -111,11 +113,19 @@ class Clients:
                                                   f"{len(self.created) - before} so far)")
 
 
-@pytest.fixture
-def up():
+@pytest.fixture(params=["as ourselves", "as a plain user"])
+def up(request):
     place = scratch_folder()
+    prefix = ()
+    if request.param == "as a plain user":
+        if os.geteuid() != 0:
+            pytest.skip("that is who we are")
+        shutil.chown(place, PLAIN_USER, PLAIN_USER)
+        prefix = ("setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups", "env", f"HOME={place}")
+        if subprocess.run([*prefix, build_folder() / "bin" / "zorya", "--help"], stdout=subprocess.DEVNULL).returncode != 0:
+            pytest.skip("a plain user cannot read the build folder")
     try:
-        with Up(place, EXAMPLE, "--nearest-runtime") as running:
+        with Up(place, EXAMPLE, "--nearest-runtime", prefix=prefix) as running:
             yield running
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -131,17 +141,18 @@ def kill_environment(up):
 
 
 def test_nothing_acknowledged_is_lost(up):
+    requests = REQUESTS // 4 if up.prefix else REQUESTS
     kills = [kill_environment, Up.kill_backend, Up.kill_postmaster, kill_zorya] * ROUNDS
     with Clients(up, CLIENTS) as clients:
         clients.wait_for(0, 20)
         for number, kill in enumerate(kills, 1):
-            clients.wait_for(REQUESTS * number // (len(kills) + 1), 5)
+            clients.wait_for(requests * number // (len(kills) + 1), 5)
             kill(up)
-        clients.wait_for(REQUESTS, 20)
+        clients.wait_for(requests, 20)
     assert not clients.errors, clients.errors[0]
     cluster = up.cluster
     up.stop()
-    with PrivateClusters(up.data, cluster, owner_door=True) as clusters:
+    with PrivateClusters(up.data, cluster, owner_door=True, prefix=up.prefix) as clusters:
         owner = clusters.connect(OWNER)
         rows = owner.execute("SELECT id::text, title, done FROM public.todos").fetchall()
         check_rows(rows, clients)

@@ -22,7 +22,8 @@ def identity_of(pid):
 class Up:
     """`zorya up` on one data folder, started again on the same ports after it was killed."""
 
-    def __init__(self, place, template, *options):
+    def __init__(self, place, template, *options, prefix=()):
+        self.prefix = list(prefix)  # a command before the program's: setpriv
         self.template = template
         self.options = options  # more words for `up`
         self.data = place / "data"
@@ -54,7 +55,7 @@ class Up:
         """Starts the program and does not wait."""
         self.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
+            [*self.prefix, str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
              self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file), *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/")
 
