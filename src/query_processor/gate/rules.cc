@@ -104,6 +104,8 @@ constexpr ClauseRule kClauses[] = {
     {"BEGIN", "[NOT] DEFERRABLE", kUnsupported, "unsupported transaction mode: DEFERRABLE", kS},
     {"SET", "TRANSACTION", kUnsupported,
      "setting configuration parameter \"TRANSACTION\" not supported", kR},
+    {"SET", "SESSION CHARACTERISTICS other than ISOLATION LEVEL REPEATABLE READ", kUnsupported,
+     "setting configuration parameter \"SESSION CHARACTERISTICS\" not supported", kI},
     {"transaction", "two schema changes", kUnsupported,
      "multiple ddl statements not supported in a transaction", kR},
     {"transaction", "schema change and data change", kUnsupported,

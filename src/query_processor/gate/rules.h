@@ -169,6 +169,7 @@ enum class Clause : std::uint8_t {
   kAndChain,
   kTransactionMode,
   kSetTransaction,
+  kSessionCharacteristics,
   kMultipleDdl,
   kDdlAndDml,
   kDdlInFunction,

@@ -245,16 +245,19 @@ void check_set(Node* node, const StatementContext& /*context*/) {
   if (statement->kind == VAR_RESET_ALL) return;
   if (statement->kind != VAR_SET_MULTI) return check_setting(statement->name);
   // SET TRANSACTION and SET SESSION CHARACTERISTICS: the level is looked at first, then the whole
-  // is refused. (The argument of SET TRANSACTION SNAPSHOT is a constant, no option.)
+  // is refused, but for a session that asks for what it has. (The argument of SET TRANSACTION
+  // SNAPSHOT is a constant, no option.)
+  bool is_level_only = true;
   ListCell* cell;
   foreach (cell, statement->args) {
     auto* argument = static_cast<Node*>(lfirst(cell));
-    if (!IsA(argument, DefElem)) continue;
-    const auto* item = castNode(DefElem, argument);
-    if (strcmp(item->defname, "transaction_isolation") == 0) {
-      check_isolation(strVal(&castNode(A_Const, item->arg)->val));
-    }
+    const bool is_level = IsA(argument, DefElem) && strcmp(castNode(DefElem, argument)->defname,
+                                                           "transaction_isolation") == 0;
+    if (is_level)
+      check_isolation(strVal(&castNode(A_Const, castNode(DefElem, argument)->arg)->val));
+    is_level_only = is_level_only && is_level;
   }
+  if (is_level_only && strcmp(statement->name, "SESSION CHARACTERISTICS") == 0) return;
   refuse_text(psprintf("setting configuration parameter \"%s\" not supported", statement->name));
 }
 
