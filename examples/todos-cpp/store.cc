@@ -16,7 +16,6 @@ using function_kit::DsqlValue;
 using function_kit::Error;
 using function_kit::Expected;
 
-const std::string kColumns = "id, title, done, created_at, updated_at";
 constexpr const char* kUndefinedTable = "42P01";
 
 constexpr std::array<const char*, 2> kSchema = {
@@ -27,6 +26,9 @@ constexpr std::array<const char*, 2> kSchema = {
     " created_at timestamptz NOT NULL DEFAULT now(),"
     " updated_at timestamptz NOT NULL DEFAULT now())",
     "CREATE INDEX ASYNC IF NOT EXISTS todos_by_time ON todos (created_at, id)"};
+
+/// In the order that to_todo reads.
+std::string columns() { return "id, title, done, created_at, updated_at"; }
 
 /// A version 4 UUID.
 std::string make_id() {
@@ -76,7 +78,7 @@ Expected<std::optional<Todo>> Store::insert(const std::string& title, bool done)
   auto inserted = run_for_one(
       "INSERT INTO todos (id, title, done) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING"
       " RETURNING " +
-          kColumns,
+          columns(),
       {id, title, to_value(done)});
   return !inserted || *inserted ? inserted : find(id);
 }
@@ -98,8 +100,8 @@ Expected<std::vector<Todo>> Store::list(const ListQuery& query) {
     condition("(created_at, id) > ($" + std::to_string(last - 1) + ", $" + std::to_string(last) +
               ")");
   }
-  auto rows = run("SELECT " + kColumns + " FROM todos" + where + " ORDER BY created_at, id LIMIT " +
-                      std::to_string(query.limit),
+  auto rows = run("SELECT " + columns() + " FROM todos" + where +
+                      " ORDER BY created_at, id LIMIT " + std::to_string(query.limit),
                   values);
   if (!rows) return rows.error();
   std::vector<Todo> todos;
@@ -108,7 +110,7 @@ Expected<std::vector<Todo>> Store::list(const ListQuery& query) {
 }
 
 Expected<std::optional<Todo>> Store::find(const std::string& id) {
-  return run_for_one("SELECT " + kColumns + " FROM todos WHERE id = $1", {id});
+  return run_for_one("SELECT " + columns() + " FROM todos WHERE id = $1", {id});
 }
 
 Expected<std::optional<Todo>> Store::change(const std::string& id,
@@ -117,12 +119,12 @@ Expected<std::optional<Todo>> Store::change(const std::string& id,
   return run_for_one(
       "UPDATE todos SET title = COALESCE($1, title), done = COALESCE($2, done), updated_at = now()"
       " WHERE id = $3 RETURNING " +
-          kColumns,
+          columns(),
       {title, to_value(done), id});
 }
 
 Expected<std::optional<Todo>> Store::erase(const std::string& id) {
-  return run_for_one("DELETE FROM todos WHERE id = $1 RETURNING " + kColumns, {id});
+  return run_for_one("DELETE FROM todos WHERE id = $1 RETURNING " + columns(), {id});
 }
 
 Expected<std::optional<Todo>> Store::run_for_one(const std::string& sql, const Values& values) {

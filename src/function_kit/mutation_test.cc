@@ -34,7 +34,7 @@ std::string mutate(std::string text, std::mt19937& random) {
   return text;
 }
 
-const std::vector<std::string> kEvents = {
+const std::vector<std::string> event_seeds = {
     R"({"httpMethod":"POST","path":"/a/b/c%20d","headers":{"A":"b"},"queryStringParameters":null,
        "body":"{\"title\":\"x\"}","isBase64Encoded":false,"requestContext":{"requestId":"r"}})",
     R"({"httpMethod":"GET","path":"/%","isBase64Encoded":true,"body":"AP8=","headers":null})"};
@@ -47,7 +47,7 @@ TEST(Mutations, NoEventBreaksTheParserOrTheAnswer) {
   });
   int read = 0;
   for (int i = 0; i < 20'000; ++i) {
-    std::string event = kEvents[static_cast<std::size_t>(i) % kEvents.size()];
+    std::string event = event_seeds[static_cast<std::size_t>(i) % event_seeds.size()];
     event = mutate(event, random);
     auto request = parse_http_event(event);
     if (!request) continue;

@@ -16,14 +16,14 @@ namespace {
 using namespace std::chrono_literals;
 using Replies = std::vector<std::string>;
 
-const std::string kHeaders =
+const std::string next_headers =
     "Lambda-Runtime-Aws-Request-Id: id-1\r\nLambda-Runtime-Deadline-Ms: 4102444800000\r\n"
     "Lambda-Runtime-Invoked-Function-Arn: arn:f:live\r\nLambda-Runtime-Trace-Id: Root=1-a\r\n"
     "Content-Type: application/json\r\n";
-const std::string kTaken = ScriptedServer::reply(202, R"({"status":"OK"})");
+const std::string taken = ScriptedServer::reply(202, R"({"status":"OK"})");
 
 std::string next(const std::string& event, const std::string& more = "") {
-  return ScriptedServer::reply(200, event, kHeaders + more);
+  return ScriptedServer::reply(200, event, next_headers + more);
 }
 
 std::string body_of(const std::string& request) {
@@ -35,7 +35,7 @@ Handler echo() {
 }
 
 TEST(Runtime, ServesInvocationsUntilTheApiIsGone) {
-  ScriptedServer api({next("1"), kTaken, next("2"), kTaken});
+  ScriptedServer api({next("1"), taken, next("2"), taken});
   EXPECT_EQ(run(api.address(), echo()), 1);
   const auto requests = api.requests();
   ASSERT_EQ(requests.size(), 4u);
@@ -46,7 +46,7 @@ TEST(Runtime, ServesInvocationsUntilTheApiIsGone) {
 }
 
 TEST(Runtime, TheContextTellsOfTheInvocation) {
-  ScriptedServer api({next("1", "Lambda-Runtime-Client-Context: {}\r\n"), kTaken});
+  ScriptedServer api({next("1", "Lambda-Runtime-Client-Context: {}\r\n"), taken});
   Context seen;
   run(api.address(), [&](const std::string&, const Context& context) -> Expected<std::string> {
     seen = context;
@@ -62,7 +62,7 @@ TEST(Runtime, TheContextTellsOfTheInvocation) {
 }
 
 TEST(Runtime, AnErrorGoesOutInTheServicesFormAndTheLoopGoesOn) {
-  ScriptedServer api({next("1"), kTaken, next("2"), kTaken});
+  ScriptedServer api({next("1"), taken, next("2"), taken});
   run(api.address(), [](const std::string& event, const Context&) -> Expected<std::string> {
     if (event == "1") return Error{"Function.Odd", "it is \"odd\""};
     return event;
@@ -77,7 +77,7 @@ TEST(Runtime, AnErrorGoesOutInTheServicesFormAndTheLoopGoesOn) {
 }
 
 TEST(Runtime, WhatAHandlerThrowsIsAFunctionErrorOfItsType) {
-  ScriptedServer api({next("1"), kTaken, next("2"), kTaken});
+  ScriptedServer api({next("1"), taken, next("2"), taken});
   run(api.address(), [](const std::string& event, const Context&) -> Expected<std::string> {
     if (event == "1") throw std::out_of_range("too far");
     throw 5;
@@ -91,28 +91,28 @@ TEST(Runtime, WhatAHandlerThrowsIsAFunctionErrorOfItsType) {
 
 TEST(Runtime, ARefusedSizeDoesNotEndTheLoopAndAContainerErrorDoes) {
   ScriptedServer api({next("1"), ScriptedServer::reply(413, "{}"), next("2"),
-                      ScriptedServer::reply(500, "{}"), next("3"), kTaken});
+                      ScriptedServer::reply(500, "{}"), next("3"), taken});
   EXPECT_EQ(run(api.address(), echo()), 1);
   EXPECT_EQ(api.requests().size(), 4u);
 }
 
 TEST(Runtime, AnIdleConnectionThatWasClosedIsOpenedAgain) {
-  ScriptedServer api({next("1"), kTaken, "", next("2"), kTaken});
+  ScriptedServer api({next("1"), taken, "", next("2"), taken});
   run(api.address(), echo());
   EXPECT_EQ(body_of(api.requests().back()), "2");
 }
 
 TEST(Runtime, AChunkedEventIsRead) {
   ScriptedServer api(
-      {"HTTP/1.1 200 OK\r\n" + kHeaders +
+      {"HTTP/1.1 200 OK\r\n" + next_headers +
            "Transfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n2;x\r\n,2\r\n1\r\n]\r\n0\r\n\r\n",
-       kTaken});
+       taken});
   run(api.address(), echo());
   EXPECT_EQ(body_of(api.requests()[1]), "[1,2]");
 }
 
 TEST(Runtime, AnInvocationIdIsEchoed) {
-  ScriptedServer api({next("1", "Lambda-Runtime-Invocation-Id: try-1\r\n"), kTaken});
+  ScriptedServer api({next("1", "Lambda-Runtime-Invocation-Id: try-1\r\n"), taken});
   run(api.address(), echo());
   EXPECT_NE(api.requests()[1].find("Lambda-Runtime-Invocation-Id: try-1\r\n"), std::string::npos);
 }
@@ -128,7 +128,7 @@ TEST(Runtime, GarbageFromTheApiEndsTheProgram) {
 }
 
 TEST(Runtime, AFailedInitIsToldAsInitError) {
-  ScriptedServer api({kTaken});
+  ScriptedServer api({taken});
   ::setenv("AWS_LAMBDA_RUNTIME_API", api.address().c_str(), 1);
   EXPECT_EQ(run([]() -> Expected<Handler> { return Error{"Function.NoTable", "no table"}; }), 1);
   const auto requests = api.requests();
@@ -262,6 +262,7 @@ TEST(Retry, AConflictIsRunAgainWithGrowingBoundedWaits) {
 TEST(Retry, JitterMakesWaitsDiffer) {
   RetryPolicy policy;
   std::vector<std::int64_t> seen;
+  seen.reserve(20);
   for (int i = 0; i < 20; ++i) seen.push_back(backoff(policy, 6).count());
   std::sort(seen.begin(), seen.end());
   EXPECT_GT(std::unique(seen.begin(), seen.end()) - seen.begin(), 10);

@@ -8,8 +8,8 @@ namespace {
 using std::chrono::sys_days;
 using namespace std::chrono_literals;
 
-const std::string kEndpoint = "4zzzzzzzzzzzzzzzzzzzzzzzz4.dsql.us-east-1.on.aws";
-const Credentials kKey{"AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", ""};
+const std::string cluster_endpoint = "4zzzzzzzzzzzzzzzzzzzzzzzz4.dsql.us-east-1.on.aws";
+const Credentials example_key{"AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", ""};
 
 TEST(Sigv4, AgreesWithThePublishedExampleOfAPresignedRequest) {
   // Amazon S3 API reference, "Authenticating requests: using query parameters".
@@ -30,19 +30,20 @@ TEST(Sigv4, AgreesWithThePublishedExampleOfAPresignedRequest) {
 
 TEST(Sigv4, ADsqlTokenIsThatOfTheSdk) {
   // Made by boto3 1.44 (generate_db_connect_admin_auth_token) at 2026-11-01T00:00:00Z.
-  EXPECT_EQ(dsql_token(kEndpoint, "us-east-1", "admin", kKey, sys_days(2026y / 11 / 1)),
-            kEndpoint +
-                "/?Action=DbConnectAdmin&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential="
-                "AKIDEXAMPLE%2F20261101%2Fus-east-1%2Fdsql%2Faws4_request&X-Amz-Date="
-                "20261101T000000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature="
-                "bb880a845a266b786077993559c4a0fbb59a3e0468d2c453b738c2df7a31e0fe");
+  EXPECT_EQ(
+      dsql_token(cluster_endpoint, "us-east-1", "admin", example_key, sys_days(2026y / 11 / 1)),
+      cluster_endpoint +
+          "/?Action=DbConnectAdmin&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential="
+          "AKIDEXAMPLE%2F20261101%2Fus-east-1%2Fdsql%2Faws4_request&X-Amz-Date="
+          "20261101T000000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature="
+          "bb880a845a266b786077993559c4a0fbb59a3e0468d2c453b738c2df7a31e0fe");
 }
 
 TEST(Sigv4, ASessionTokenIsSignedAndOtherUsersConnect) {
-  Credentials key = kKey;
+  Credentials key = example_key;
   key.session_token = "IQoJb3JpZ2luX2VjEXAMPLE//+=";
   const std::string token =
-      dsql_token(kEndpoint, "us-east-1", "app", key, sys_days(2026y / 11 / 1));
+      dsql_token(cluster_endpoint, "us-east-1", "app", key, sys_days(2026y / 11 / 1));
   EXPECT_NE(token.find("Action=DbConnect&"), std::string::npos);
   EXPECT_NE(token.find("X-Amz-Security-Token=IQoJb3JpZ2luX2VjEXAMPLE%2F%2F%2B%3D&"),
             std::string::npos);
