@@ -127,6 +127,31 @@ TEST(Steps, EachStepIsALineWithItsTime) {
       std::string::npos);
 }
 
+TEST(Steps, AReaderThatStallsHoldsNothingUp) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  std::FILE* out = ::fdopen(ends[1], "w");
+  {
+    Steps steps(Steps::Form::kText, out);
+    const std::string line(Steps::kLineBytesMax, 'x');
+    int written = 0;
+    while (steps.is_writable() && written < 1000) {
+      steps.line(line);
+      ++written;
+    }
+    ASSERT_LT(written, 1000);
+    steps.line("lost");  // returns
+    std::string got(1u << 20, '\0');
+    ASSERT_GT(::read(ends[0], got.data(), got.size()), 0);
+    steps.line("read again");
+    got.resize(
+        static_cast<std::size_t>(std::max<ssize_t>(0, ::read(ends[0], got.data(), got.size()))));
+    EXPECT_EQ(got, "  note: 1 lines were lost as nobody read them\nread again\n");
+  }
+  std::fclose(out);
+  ::close(ends[0]);
+}
+
 TEST(ProcessTree, HoldsOurselvesAndOurChildren) {
   const pid_t child = ::fork();
   if (child == 0) {

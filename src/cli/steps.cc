@@ -1,6 +1,7 @@
 #include "cli/steps.h"
 
 #include <boost/json.hpp>
+#include <poll.h>
 
 #include <algorithm>
 
@@ -11,6 +12,16 @@ namespace json = boost::json;
 
 constexpr std::chrono::seconds kFirstWord{2};
 constexpr std::chrono::seconds kNextWord{5};
+constexpr int kPatienceMs = 200;
+
+// A pipe is writable when it takes PIPE_BUF bytes at once; files always are, and streams of memory
+// have no descriptor.
+bool can_write(std::FILE* out, int patience_ms) {
+  const int fd = ::fileno(out);
+  if (fd < 0) return true;
+  pollfd one{fd, POLLOUT, 0};
+  return ::poll(&one, 1, patience_ms) > 0;
+}
 
 }  // namespace
 
@@ -39,7 +50,17 @@ Steps::~Steps() {
   ticker_.join();
 }
 
+bool Steps::is_writable() const { return can_write(out_, 0); }
+
 void Steps::write(std::string_view text) {
+  if (!can_write(out_, kPatienceMs)) {
+    ++lost_count_;
+    return;
+  }
+  if (lost_count_ > 0 && form_ == Form::kText) {
+    std::fprintf(out_, "  note: %ld lines were lost as nobody read them\n", lost_count_);
+    lost_count_ = 0;
+  }
   std::fwrite(text.data(), 1, text.size(), out_);
   std::fputc('\n', out_);
   std::fflush(out_);

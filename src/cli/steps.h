@@ -12,7 +12,8 @@
 namespace zorya::cli {
 
 /// Tells the user step by step what is being done: a line when a step is done, with its time, and a
-/// line now and then while one takes long. Any thread; lines never mix.
+/// line now and then while one takes long. Any thread; lines never mix. A reader that stalls loses
+/// lines and holds nothing up for longer than a moment each; how many were lost is said.
 class Steps {
  public:
   enum class Form { kText, kJson };
@@ -48,6 +49,10 @@ class Steps {
   /// A line as it is.
   void line(std::string_view text);
 
+  /// Whether a line of up to kLineBytesMax can be written without waiting.
+  [[nodiscard]] bool is_writable() const;
+  static constexpr std::size_t kLineBytesMax = 4000;  // below PIPE_BUF
+
  private:
   struct Running {
     long number;
@@ -64,6 +69,7 @@ class Steps {
   std::condition_variable wake_;
   std::vector<Running> running_;
   long count_ = 0;
+  long lost_count_ = 0;
   bool stops_ = false;
   std::thread ticker_;
 };

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -69,20 +70,32 @@ class LiveLog {
     if (const auto page = reader_->logs(newest)) cursor_ = page->cursor;
   }
 
+  // A reader that stalls (a pipe nobody empties, a held terminal) holds up the lines and nothing
+  // else.
   void print_new() {
-    if (!reader_) return;
+    if (!reader_ || !steps_.is_writable()) return;
     telemetry::LogQuery query;
     query.after = cursor_;
     query.limit = kLogBatch;
     const auto page = reader_->logs(query);
     if (!page) return;
     cursor_ = page->cursor;
-    for (const telemetry::LogEvent& event : page->events) {
-      steps_.line(as_json_ ? log_json(event) : log_line(event));
-    }
+    for (const telemetry::LogEvent& event : page->events) steps_.line(short_line(event));
   }
 
  private:
+  // A line that is written at once: a longer message is cut. `zorya logs` shows the whole.
+  [[nodiscard]] std::string short_line(telemetry::LogEvent event) const {
+    std::size_t length = Steps::kLineBytesMax;
+    while (true) {
+      std::string line = as_json_ ? log_json(event) : log_line(event);
+      if (line.size() <= Steps::kLineBytesMax || length < 16) return line;
+      length = std::min(length, event.message.size()) / 2;
+      while (length > 0 && (event.message[length] & 0xC0) == 0x80) --length;  // inside a character
+      event.message = event.message.substr(0, length) + "…";
+    }
+  }
+
   Steps& steps_;
   bool as_json_;
   std::unique_ptr<telemetry::Reader> reader_;

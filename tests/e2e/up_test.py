@@ -9,6 +9,7 @@ import subprocess
 import pytest
 import requests
 
+from support.private_cluster import wait_until
 from support.scratch_server import build_folder
 from support.stack import CLUSTER, Stack
 from support.zorya_up import Up
@@ -239,6 +240,25 @@ def test_ctrl_c_before_it_is_ready_ends_everything(place):
         process.kill()
     assert process.returncode in (0, 1), first + rest
     assert not processes_naming(place), "processes are left"
+
+
+def test_a_pipe_that_nobody_reads_holds_nothing_up(place):
+    stack = Stack(place)
+    stack.write_code("bootstrap", (stack.folder / "code" / "bootstrap").read_text().replace(
+        'print("asked for"', 'print("x" * 100_000); print("asked for"'), mode=0o755)
+    process = subprocess.Popen([ZORYA, "up", str(stack.folder), "--data", str(place / "data"), "--port", "0", "--dsql-port", "0",
+                                "--ready-file", str(place / "ready.json")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/")
+    try:
+        wait_until((place / "ready.json").exists, timeout=90, what="zorya up")
+        url = json.loads((place / "ready.json").read_text())["api_url"]
+        for text in ("one", "two", "three"):
+            stack.answer(text)
+            assert requests.get(url + "/answer", timeout=30).text == text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
 
 
 def test_a_plain_user_needs_no_root(place):
