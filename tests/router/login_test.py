@@ -203,16 +203,16 @@ def test_a_server_that_is_not_there_is_waking_up(tmp_path):
 
 
 def test_a_server_that_starts_again_is_waited_for():
-    with ScratchServer() as own, RunningRouter(own.folder, backend_patience=30) as router:
+    with ScratchServer() as own, RunningRouter(own.folder, backend_patience=50, login_deadline=60) as router:
         own.stop("fast")
         answers = []
 
         def connect():
-            with router.connect(connect_timeout=40) as connection:
+            with router.connect(connect_timeout=60) as connection:
                 answers.append(connection.execute("select 1").fetchone())
 
         waiting = threading.Thread(target=connect)
         waiting.start()
         own.start()
-        waiting.join(timeout=40)
+        waiting.join(timeout=60)
         assert answers == [(1,)]

@@ -189,7 +189,7 @@ def test_nothing_is_left_of_sessions_that_ended(server, router):
 
 
 def test_a_backend_that_is_killed_reads_as_unavailable(router):
-    with ScratchServer() as server, RunningRouter(server.folder, backend_patience=20) as own:
+    with ScratchServer() as server, RunningRouter(server.folder, backend_patience=50, login_deadline=60) as own:
         connection = own.connect()
         idle = own.connect()
         running = threading.Timer(0.3, os.kill, (backends(server)[0], signal.SIGKILL))
@@ -201,7 +201,7 @@ def test_a_backend_that_is_killed_reads_as_unavailable(router):
             assert "server unavailable" in str(caught.value)
             assert session.closed
         running.join()
-        with own.connect() as again:  # PostgreSQL starts its backends anew; we wait for it
+        with own.connect(connect_timeout=60) as again:  # PostgreSQL starts its backends anew; we wait for it
             assert again.execute("select 1").fetchone() == (1,)
 
 
