@@ -113,7 +113,8 @@ class Server final : public ControlServer {
     acceptor_.join();
     {
       const std::lock_guard lock(mutex_);
-      for (Connection& connection : connections_) ::shutdown(connection.fd.get(), SHUT_RDWR);
+      // No more is read; what is being answered is still sent.
+      for (Connection& connection : connections_) ::shutdown(connection.fd.get(), SHUT_RD);
     }
     for (Connection& connection : connections_) connection.thread.join();
     ::unlink(path_.c_str());

@@ -408,8 +408,12 @@ std::string Instance::answer_invoke(const std::string& function, std::string pay
   host_->invoke(
       {chosen->name, std::move(payload), {}, {}},
       [promise](function_host::InvokeResult result) { promise->set_value(std::move(result)); });
-  if (future.wait_for(kInvokePatience) != std::future_status::ready) {
-    return control_error({base::Code::kDeadlineExceeded, "the invoke takes too long", {}});
+  const auto deadline = std::chrono::steady_clock::now() + kInvokePatience;
+  while (future.wait_for(kStopPoll) != std::future_status::ready) {
+    if (stops_answers_) return control_error({base::Code::kUnavailable, "zorya stops", {}});
+    if (std::chrono::steady_clock::now() > deadline) {
+      return control_error({base::Code::kDeadlineExceeded, "the invoke takes too long", {}});
+    }
   }
   return invoke_text(future.get());
 }

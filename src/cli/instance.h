@@ -17,6 +17,7 @@
 #include "telemetry/store.h"
 #include "template_engine/template_engine.h"
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -55,6 +56,8 @@ class Instance {
   /// What `zorya status` and `zorya invoke` ask, as one line of JSON; the answer too. May block for
   /// as long as the function runs. Any thread.
   std::string answer(const std::string& request);
+  /// Ends the waiting of answer(): what it waits for is given up. Any thread.
+  void stop_answers() { stops_answers_ = true; }
 
  private:
   Instance(Options options, DataFolder& folder, Steps& steps)
@@ -96,6 +99,7 @@ class Instance {
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<gateway::Gateway> gateway_;
 
+  std::atomic<bool> stops_answers_{false};
   mutable std::mutex mutex_;
   template_engine::Plan plan_;                    // under mutex_: what is deployed
   std::map<std::string, std::string> published_;  // function name → what was published; reloader's

@@ -242,6 +242,20 @@ def test_ctrl_c_before_it_is_ready_ends_everything(place):
     assert not processes_naming(place), "processes are left"
 
 
+def test_ctrl_c_does_not_wait_for_an_invoke_that_runs(place):
+    stack = Stack(place)
+    stack.write_code("bootstrap", (stack.folder / "code" / "bootstrap").read_text().replace(
+        "    print(", "    import time; time.sleep(8 if event.get('sleep') else 0)\n    print("), mode=0o755)
+    with Up(place, stack.folder) as up:
+        invoke = subprocess.Popen([ZORYA, "invoke", "--data", str(up.data), "--json", "Answer", '{"sleep": true}'],
+                                  stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: json.loads(zorya("status", "--json", "--data", up.data).stdout)["environments"]["busy"] == 1,
+                   timeout=20, what="the invoke")
+        up.stop()
+        assert "zorya stops" in invoke.communicate(timeout=10)[0]
+        assert (invoke.returncode, up.process.returncode) == (1, 0)
+
+
 def test_a_pipe_that_nobody_reads_holds_nothing_up(place):
     stack = Stack(place)
     stack.write_code("bootstrap", (stack.folder / "code" / "bootstrap").read_text().replace(
