@@ -10,7 +10,7 @@ Router::Route say(const std::string& what) {
   return [what](const HttpRequest& request, const Context&) {
     HttpResponse response{200, {}, what};
     for (const auto& [name, value] : request.path_parameters) {
-      response.body += " " + name + "=" + value;
+      response.body.append(" ").append(name).append("=").append(value);
     }
     return response;
   };
