@@ -115,15 +115,17 @@ class Clients:
 
 @pytest.fixture(params=["as ourselves", "as a plain user"])
 def up(request):
-    place = scratch_folder()
     prefix = ()
     if request.param == "as a plain user":
         if os.geteuid() != 0:
             pytest.skip("that is who we are")
-        shutil.chown(place, PLAIN_USER, PLAIN_USER)
-        prefix = ("setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups", "env", f"HOME={place}")
+        prefix = ("setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups")
         if subprocess.run([*prefix, build_folder() / "bin" / "zorya", "--help"], stdout=subprocess.DEVNULL).returncode != 0:
             pytest.skip("a plain user cannot read the build folder")
+    place = scratch_folder()
+    if prefix:
+        shutil.chown(place, PLAIN_USER, PLAIN_USER)
+        prefix += ("env", f"HOME={place}")
     try:
         with Up(place, EXAMPLE, "--nearest-runtime", prefix=prefix) as running:
             yield running
