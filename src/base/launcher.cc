@@ -336,6 +336,7 @@ Result<CommandResult> ThreadLauncher::run(ChildSpec spec, std::chrono::milliseco
   UniqueFd output_write(ends[1]);
   ::fcntl(output_read.get(), F_SETFL, O_NONBLOCK);
   spec.own_session = true;
+  const int stop_fd = spec.stop_fd;
   spec.descriptors.emplace_back(output_write.get(), 1);
   spec.descriptors.emplace_back(output_write.get(), 2);
   ZORYA_ASSIGN(Child child, start(std::move(spec)));
@@ -353,14 +354,19 @@ Result<CommandResult> ThreadLauncher::run(ChildSpec spec, std::chrono::milliseco
                    what + ": not done after " + std::to_string(timeout.count()) + " ms",
                    {}};
     }
-    std::array<pollfd, 2> waits{
-        {{child.pidfd(), POLLIN, 0}, {output_open ? output_read.get() : -1, POLLIN, 0}}};
+    std::array<pollfd, 3> waits{{{child.pidfd(), POLLIN, 0},
+                                 {output_open ? output_read.get() : -1, POLLIN, 0},
+                                 {stop_fd, POLLIN, 0}}};
     const int left_ms = static_cast<int>(std::min<std::int64_t>(left.count(), 60'000));
     if (::poll(waits.data(), waits.size(), left_ms) < 0 && errno != EINTR) {
       return errno_error(what, errno);
     }
     if (waits[1].revents != 0) output_open = drain(output_read.get(), result.output);
     if (waits[0].revents != 0) break;
+    if (waits[2].revents != 0) {
+      kill_session(child.pid());
+      return Error{Code::kUnavailable, what + ": stopped", {}};
+    }
   }
   // A grandchild may hold the pipe open for ever: what is there at the command's end is its output.
   drain(output_read.get(), result.output);

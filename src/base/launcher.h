@@ -27,6 +27,9 @@ struct ChildSpec {
   std::vector<std::pair<int, int>>
       descriptors;          // {ours, child's}; 0, 1, 2 not named are /dev/null; all others close
   bool own_session = true;  // setsid
+  /// run() only: when this descriptor becomes readable the command's session is killed, and the
+  /// answer is kUnavailable. -1: nothing stops it before its time is over.
+  int stop_fd = -1;
   /// What the child gets when we end, however we end.
   int death_signal = SIGKILL;
 };

@@ -86,6 +86,19 @@ TEST(Launcher, TimeoutKillsTheWholeSessionAndSaysSo) {
   std::filesystem::remove(file);
 }
 
+TEST(Launcher, AReadableStopDescriptorEndsTheCommand) {
+  auto launcher = make_launcher();
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  ChildSpec spec = shell("sleep 1000");
+  spec.stop_fd = read_end.get();
+  EXPECT_EQ(launcher->run(spec, milliseconds(50)).error().code, Code::kDeadlineExceeded);
+  write_end.reset();  // readable: the end of the file
+  EXPECT_EQ(launcher->run(spec, seconds(100)).error().code, Code::kUnavailable);
+}
+
 TEST(Launcher, AGrandchildThatHoldsTheOutputDoesNotHoldUpRun) {
   auto launcher = make_launcher();
   const auto begin = std::chrono::steady_clock::now();

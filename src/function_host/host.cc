@@ -11,11 +11,14 @@
 #include "function_host/sandbox.h"
 #include "function_host/workers.h"
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -37,13 +40,42 @@ constexpr milliseconds kMemoryPollInterval{50};
 constexpr seconds kReapInterval{5};
 constexpr std::size_t kSandboxWorkerCount = 3;
 
+/// The launcher as workers see it: what they run ends when the host does, in the middle of an
+/// install of packages too.
+class StoppableLauncher final : public base::Launcher {
+ public:
+  StoppableLauncher(base::Launcher& launcher, base::UniqueFd stop)
+      : launcher_(launcher), stop_(std::move(stop)) {}
+
+  void stop() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = ::write(stop_.get(), &one, sizeof one);
+  }
+  Result<base::Child> start(base::ChildSpec spec) override {
+    return launcher_.start(std::move(spec));
+  }
+  Result<base::CommandResult> run(base::ChildSpec spec, milliseconds timeout) override {
+    spec.stop_fd = stop_.get();
+    return launcher_.run(std::move(spec), timeout);
+  }
+  void run_on_thread(const std::function<void()>& function) override {
+    launcher_.run_on_thread(function);
+  }
+
+ private:
+  base::Launcher& launcher_;
+  base::UniqueFd stop_;  // an event: readable for ever once stop() was called
+};
+
 using PublishDone = std::function<void(Result<VersionInfo>)>;
 
 class Host final : public FunctionHost {
  public:
-  Host(Options options, std::unique_ptr<EventLoop> loop, SandboxMaker maker,
-       std::unique_ptr<Runtimes> runtimes, std::unique_ptr<Cgroups> cgroups)
+  Host(Options options, std::unique_ptr<StoppableLauncher> launcher,
+       std::unique_ptr<EventLoop> loop, SandboxMaker maker, std::unique_ptr<Runtimes> runtimes,
+       std::unique_ptr<Cgroups> cgroups)
       : options_(std::move(options)),
+        launcher_(std::move(launcher)),
         loop_(std::move(loop)),
         maker_(std::move(maker)),
         runtimes_(std::move(runtimes)),
@@ -108,6 +140,7 @@ class Host final : public FunctionHost {
   void stop_on_loop();
 
   Options options_;
+  std::unique_ptr<StoppableLauncher> launcher_;
   std::unique_ptr<EventLoop> loop_;
   SandboxMaker maker_;
   std::unique_ptr<Runtimes> runtimes_;
@@ -133,6 +166,7 @@ class Host final : public FunctionHost {
 };
 
 Host::~Host() {
+  launcher_->stop();
   loop_->post([this] { stop_on_loop(); });
   {
     std::unique_lock lock(stopped_mutex_);
@@ -469,10 +503,13 @@ Result<std::unique_ptr<FunctionHost>> make_host(Options options) {
   ZORYA_ASSIGN(auto loop, EventLoop::create());
   ZORYA_ASSIGN(SandboxMaker maker, SandboxMaker::create(*options.launcher, options.library_folder));
   ZORYA_TRY(try_sandbox(maker));
+  base::UniqueFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop) return base::errno_error("function host: eventfd", errno);
+  auto launcher = std::make_unique<StoppableLauncher>(*options.launcher, std::move(stop));
   Runtimes::Options runtime_options;
   runtime_options.data_folder = options.data_folder;
   runtime_options.library_folder = options.library_folder;
-  runtime_options.launcher = options.launcher;
+  runtime_options.launcher = launcher.get();
   runtime_options.interpreters = options.interpreters;
   runtime_options.nearest_runtime = options.nearest_runtime;
   ZORYA_ASSIGN(auto runtimes, make_runtimes(std::move(runtime_options)));
@@ -481,9 +518,9 @@ Result<std::unique_ptr<FunctionHost>> make_host(Options options) {
   if (!options.credentials) {
     options.credentials = [](const std::string&) { return Credentials{}; };
   }
-  return std::unique_ptr<FunctionHost>(std::make_unique<Host>(std::move(options), std::move(loop),
-                                                              std::move(maker), std::move(runtimes),
-                                                              std::move(cgroups)));
+  return std::unique_ptr<FunctionHost>(
+      std::make_unique<Host>(std::move(options), std::move(launcher), std::move(loop),
+                             std::move(maker), std::move(runtimes), std::move(cgroups)));
 }
 
 }  // namespace zorya::function_host

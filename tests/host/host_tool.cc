@@ -3,9 +3,9 @@
 //   host_tool --data D --code FOLDER --runtime python3.12 --handler app.handler [--snap-start]
 //   [--alias live] …
 //
-// Lines in:  "publish", "invoke JSON", "burst COUNT JSON" (all at once), "status", "code FOLDER",
-// "quit" Lines out: JSON objects, one per answer; log lines of functions go to --log FILE, segments
-// to --segments FILE.
+// Lines in:  "publish", "publish-and-stop", "invoke JSON", "burst COUNT JSON" (all at once),
+// "status", "code FOLDER", "quit" Lines out: JSON objects, one per answer; log lines of functions
+// go to --log FILE, segments to --segments FILE.
 
 #include "base/files.h"
 #include "base/launcher.h"
@@ -23,6 +23,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -229,6 +230,11 @@ int main(int argc, char** argv) {
       burst(**host, settings.spec.name, std::atoi(rest.c_str()), rest.substr(space + 1));
     }
     if (verb == "status") status(**host);
+    if (verb == "publish-and-stop") {  // in the middle of whatever it takes
+      (*host)->publish(settings.spec, [](const auto&) {});
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+      break;
+    }
   }
   host->reset();
   return 0;

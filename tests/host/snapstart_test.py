@@ -200,3 +200,13 @@ def test_a_lost_template_is_made_anew_and_its_clones_serve_on(data):
             time.sleep(0.1)
         assert template_of(host.process.pid) is not None
         assert host.log().count("Phase: snap-start") >= 1
+
+
+def test_a_host_that_is_stopped_does_not_wait_for_an_install():
+    # A fresh data folder: the runtime's packages have to be fetched, which takes many seconds.
+    with start("unique", None) as host:
+        began = time.monotonic()
+        host.ask("publish-and-stop", 0)
+        host.process.stdin.close()
+        assert host.process.wait(30) == 0
+        assert time.monotonic() - began < 8
