@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace zorya::telemetry {
 namespace {
@@ -174,27 +175,6 @@ base::Result<Segment> parse_segment(std::string_view document, std::size_t size_
   ZORYA_ASSIGN(const json::value value, parse_json(document));
   std::size_t budget = kSegmentsMax;
   return read_segment(value, nullptr, budget);
-}
-
-base::Result<std::string_view> datagram_document(std::string_view datagram) {
-  const auto bad = [](const char* why) {
-    return base::Error{
-        base::Code::kInvalidArgument, std::string("read trace datagram: ") + why, {}};
-  };
-  constexpr std::size_t kHeaderSizeMax = 256;
-  const std::size_t end = datagram.substr(0, kHeaderSizeMax).find('\n');
-  if (end == std::string_view::npos) return bad("no header line");
-  const auto header = parse_json(datagram.substr(0, end));
-  if (!header || !header->is_object()) return bad("the header line is no JSON object");
-  const json::object& object = header->get_object();
-  if (text_of(object, "format", 16) != "json") return bad("the format is not json");
-  const json::value* version = object.if_contains("version");
-  if (version == nullptr || !version->is_int64() || version->get_int64() != 1) {
-    return bad("the version is not 1");
-  }
-  const std::string_view document = datagram.substr(end + 1);
-  if (document.empty()) return bad("no document after the header line");
-  return document;
 }
 
 }  // namespace zorya::telemetry

@@ -37,11 +37,6 @@ struct Segment {
 base::Result<Segment> parse_segment(std::string_view document,
                                     std::size_t size_bytes_max = 64u << 10);
 
-/// The document in a datagram of the X-Ray daemon protocol: a JSON header line
-/// {"format":"json","version":1} and the document. The view points into `datagram`. Pure; the
-/// document itself is not looked at.
-base::Result<std::string_view> datagram_document(std::string_view datagram);
-
 /// Hangs segments below their parents, also across documents; one whose parent is not among them
 /// becomes a root. Each level is sorted by start time.
 std::vector<Segment> assemble_trace(std::vector<Segment> documents);

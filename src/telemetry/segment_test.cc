@@ -116,25 +116,6 @@ TEST(Segment, NoPrefixOrFlippedByteOfADocumentHurts) {
   }
 }
 
-TEST(Datagram, TheDocumentFollowsTheHeaderLine) {
-  const std::string datagram = "{\"format\": \"json\", \"version\": 1}\n{\"a\":1}";
-  const auto found = datagram_document(datagram);
-  ASSERT_TRUE(found);
-  EXPECT_EQ(*found, "{\"a\":1}");
-}
-
-TEST(Datagram, AnyOtherHeaderIsRefused) {
-  for (const std::string& datagram : {std::string(), std::string("{}"), std::string("\n{}"),
-                                      std::string("{\"format\":\"json\",\"version\":1}"),
-                                      std::string("{\"format\":\"json\",\"version\":1}\n"),
-                                      std::string("{\"format\":\"xml\",\"version\":1}\n{}"),
-                                      std::string("{\"format\":\"json\",\"version\":2}\n{}"),
-                                      std::string("{\"format\":\"json\"}\n{}"),
-                                      std::string("[]\n{}"), std::string(1000, ' ') + "\n{}"}) {
-    EXPECT_FALSE(datagram_document(datagram)) << datagram;
-  }
-}
-
 TEST(Trace, SubsegmentsHangBelowTheirParentsAcrossDocuments) {
   const auto roots = assemble_trace({parsed(document("bbbbbbbbbbbbbbbb", "aaaaaaaaaaaaaaaa", 3)),
                                      parsed(document("cccccccccccccccc", "aaaaaaaaaaaaaaaa", 2)),

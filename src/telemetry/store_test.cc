@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -128,6 +129,26 @@ TEST_F(StoreTest, TheyAreThereAfterAnotherStart) {
   store->log(event("more"));
   ASSERT_TRUE(store->flush(kPatience));
   EXPECT_EQ(messages({}), (Strings{"kept", "more"}));
+  EXPECT_EQ(count_set_aside(), 0);
+}
+
+TEST_F(StoreTest, WhatAKilledWriterHadWrittenIsRead) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto store = Store::open(path_, {});
+    if (!store) ::_exit(1);
+    (*store)->log(event("written"));
+    if (!(*store)->flush(kPatience)) ::_exit(2);
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status)) << status;
+  EXPECT_EQ(messages({}), (Strings{"written"})) << "while nobody writes";
+  const auto store = open();
+  store->log(event("more"));
+  ASSERT_TRUE(store->flush(kPatience));
+  EXPECT_EQ(messages({}), (Strings{"written", "more"}));
   EXPECT_EQ(count_set_aside(), 0);
 }
 
