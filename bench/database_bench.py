@@ -2,7 +2,10 @@
 plain PostgreSQL of the same settings without our library, in turns. JSON on standard output: transactions a second, CPU
 time of the server per transaction (from /proc), latency, and the ratio ours to plain of each.
 
-database_bench.py [--pairs N] [--seconds S] [--clients N ...] [--no-fsync]
+database_bench.py [--pairs N] [--seconds S] [--clients N ...] [--no-fsync] [--instructions]
+
+--instructions counts the backend's own instructions per transaction under valgrind instead (Debian package valgrind): the same
+figure on a busy machine and an idle one.
 
 Aims: CPU per transaction within 5 % for select-only, within 10 % for simple-update.
 """
@@ -19,7 +22,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 from support.scratch_server import OWNER, PORT, ROOT, ScratchServer  # noqa: E402
 
-SCALE = 10  # a million rows: larger than the shared buffers, within the system's
+SCALE = 10  # of pgbench: a million rows: larger than the shared buffers, within the system's
 LOADS = {"select-only": ["-S"], "simple-update": ["-N"]}
 
 
@@ -47,9 +50,9 @@ def pgbench(server, *arguments):
     return done.stdout
 
 
-def prepare(server):
+def prepare(server, scale=SCALE):
     # The loader needs what the gate refuses; the load itself runs as a client.
-    pgbench(server, "-U", OWNER, "-i", "-q", "-s", str(SCALE))
+    pgbench(server, "-U", OWNER, "-i", "-q", "-s", str(scale))
     owner = server.connect()
     for table in ("accounts", "branches", "tellers", "history"):
         owner.execute(f"grant all on pgbench_{table} to admin")
@@ -67,6 +70,34 @@ def measure(server, load, clients, seconds):
     return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1]), "cpu_us": used * 1e6 / count,
             "latency_ms": float(re.search(r"latency average = ([\d.]+)", output)[1]),
             "retries": int(retried[1]) if retried else 0}
+
+
+def instructions(settings, load, extension):
+    """Of one backend, per transaction: the difference of a long run and a short one."""
+    with ScratchServer(settings=settings, extension=extension) as server:
+        prepare(server, scale=1)
+        server.stop()
+        server.wrapper = ["valgrind", "--tool=callgrind", "--trace-children=yes", "-q",
+                          f"--callgrind-out-file={server.folder}/count.%p"]
+        server.start()
+        counts = (200, 1200)
+        for count in counts:
+            pgbench(server, "-U", "admin", "-n", "-M", "prepared", "-c", "1", "-t", str(count), *LOADS[load])
+        server.stop()
+        totals = [int(re.search(r"^(?:summary|totals): (\d+)", file.read_text(), re.M)[1])
+                  for file in server.folder.glob("count.*")]
+    # The two backends that worked are the two that did most.
+    long, short = sorted(totals)[:-3:-1]
+    return (long - short) / (counts[1] - counts[0])
+
+
+def count_instructions(settings, loads):
+    results = []
+    for load in loads:
+        ours, plain = (instructions(settings, load, extension) for extension in (True, False))
+        results.append({"load": load, "ours_instructions": round(ours), "plain_instructions": round(plain),
+                        "ratio": round(ours / plain, 4)})
+    return results
 
 
 def spread(values):
@@ -95,8 +126,13 @@ def main():
     options.add_argument("--clients", type=int, nargs="+", default=[1, 4])
     options.add_argument("--loads", nargs="+", default=list(LOADS))
     options.add_argument("--no-fsync", action="store_true")
+    options.add_argument("--instructions", action="store_true")
     arguments = options.parse_args()
     settings = {"shared_buffers": "64MB", "max_wal_size": "1GB", "jit": "off"}
+    if arguments.instructions:
+        print(json.dumps({"benchmark": "database instructions", "results": count_instructions(settings, arguments.loads)},
+                         indent=1))
+        return
     with (ScratchServer(settings=settings, fsync=not arguments.no_fsync) as ours,
           ScratchServer(settings=settings, fsync=not arguments.no_fsync, extension=False) as plain):
         servers = {"ours": ours, "plain": plain}

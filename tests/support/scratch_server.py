@@ -59,6 +59,7 @@ class ScratchServer:
         self.roles = roles
         self.module = module  # folder of another zorya_query_processor.so, as the one with planted faults
         self.environment = environment or {}
+        self.wrapper: list[str] = []  # a program that runs the server, as valgrind; for the next start
         self.programs = server_programs()
         self.settings = {"listen_addresses": "", "fsync": "on" if fsync else "off", "autovacuum": "off",
                          "shared_buffers": "32MB", "max_connections": "60", "log_min_messages": "warning",
@@ -134,7 +135,7 @@ class ScratchServer:
         for key, value in self.settings.items():
             argv += ["-c", f"{key}={value}"]
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
+            self.process = subprocess.Popen(self.wrapper + argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                                             env=os.environ | self.environment, **self._identity())
         deadline = time.monotonic() + 30
         while True:
