@@ -223,28 +223,28 @@ constexpr std::string_view kFunctionGlobals[] = {"Handler",
                                                  "PublishToLatestPublished",
                                                  "VersionDeletionPolicy"};
 
-const PropertyTable kSectionsTable{"Template", "Invalid template property or properties [{}]",
-                                   kSections};
-const PropertyTable kResourceTable{"Every resource", "Invalid template resource property '{}'",
-                                   kResourceAttributes};
-const PropertyTable kFunctionTable{
+constexpr PropertyTable kSectionsTable{"Template", "Invalid template property or properties [{}]",
+                                       kSections};
+constexpr PropertyTable kResourceTable{"Every resource", "Invalid template resource property '{}'",
+                                       kResourceAttributes};
+constexpr PropertyTable kFunctionTable{
     "AWS::Serverless::Function",
     "property {} not defined for resource of type AWS::Serverless::Function", kFunction};
-const PropertyTable kApiEventTable{"Event of type Api",
-                                   "property {} not defined for an event of type Api", kApiEvent};
-const PropertyTable kClusterTable{"AWS::DSQL::Cluster", "Encountered unsupported property {}",
-                                  kCluster};
-const PropertyTable kApiGlobalsTable{"Globals.Api", "'{}' is not a supported property of 'Api'",
-                                     kApiGlobals};
-const PropertyTable kParameterTable{"Parameter", "Invalid template parameter property '{}'",
-                                    kParameter};
-const PropertyTable kOutputTable{"Output", "Invalid template output property '{}'", kOutput};
-const PropertyTable kStatementTable{"Policy statement",
-                                    "Syntax errors in policy: unknown element {}", kStatement};
+constexpr PropertyTable kApiEventTable{
+    "Event of type Api", "property {} not defined for an event of type Api", kApiEvent};
+constexpr PropertyTable kClusterTable{"AWS::DSQL::Cluster", "Encountered unsupported property {}",
+                                      kCluster};
+constexpr PropertyTable kApiGlobalsTable{"Globals.Api", "'{}' is not a supported property of 'Api'",
+                                         kApiGlobals};
+constexpr PropertyTable kParameterTable{"Parameter", "Invalid template parameter property '{}'",
+                                        kParameter};
+constexpr PropertyTable kOutputTable{"Output", "Invalid template output property '{}'", kOutput};
+constexpr PropertyTable kStatementTable{"Policy statement",
+                                        "Syntax errors in policy: unknown element {}", kStatement};
 
-const PropertyTable* const kAllTables[] = {&kSectionsTable,  &kResourceTable,  &kFunctionTable,
-                                           &kApiEventTable,  &kClusterTable,   &kApiGlobalsTable,
-                                           &kStatementTable, &kParameterTable, &kOutputTable};
+constexpr const PropertyTable* kAllTables[] = {
+    &kSectionsTable,   &kResourceTable,  &kFunctionTable,  &kApiEventTable, &kClusterTable,
+    &kApiGlobalsTable, &kStatementTable, &kParameterTable, &kOutputTable};
 
 // Levenshtein's distance, with one row.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
