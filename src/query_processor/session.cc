@@ -11,17 +11,12 @@ extern "C" {
 namespace zorya::query_processor {
 
 bool is_client_session() {
-  // A session user is set once, when the connection is authenticated; SET ROLE does not change it.
-  static Oid known_user = InvalidOid;
-  static bool client = false;
   if (MyProc == nullptr || IsBackgroundWorker || IsAutoVacuumWorkerProcess()) return false;
+  // Set after the session user is known.
   if (!OidIsValid(MyDatabaseId)) return false;
-  const Oid user = GetSessionUserId();
-  if (user != known_user) {
-    known_user = user;
-    client = !superuser_arg(user);
-  }
-  return client;
+  // Noted when the connection was authenticated; SET ROLE does not change it. No catalogue is read,
+  // so it may be asked in a failed transaction too.
+  return !GetSessionUserIsSuperuser();
 }
 
 }  // namespace zorya::query_processor

@@ -176,7 +176,7 @@ def main():
     statements = sum(pair.statement_count for pair in pairs)
     differences = sum(len(pair.differences) for pair in pairs)
     print(f"{statements} statements, {differences} differences, {apply_failures} apply failures")
-    return 0 if differences == 0 and apply_failures == 0 and statements > 100 * len(pairs) else 1
+    return 0 if differences == 0 and apply_failures == 0 and statements > 30 * len(pairs) else 1
 
 
 if __name__ == "__main__":
