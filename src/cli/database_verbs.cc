@@ -80,6 +80,7 @@ int run_psql(const Common& common, const PsqlArguments& arguments) {
   }
   words.insert(words.end(), arguments.more.begin(), arguments.more.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   ::execvp("psql", argv.data());

@@ -78,7 +78,9 @@ base::Result<std::unique_ptr<Instance>> Instance::start(Options options, DataFol
   ZORYA_TRY(instance->start_parts());
   const auto deployed = instance->deploy(*plan);
   if (!deployed) return deployed.error();
-  instance->options_.should_stop = [] { return false; };
+  instance->options_.should_stop = [started = instance.get()] {
+    return started->stops_waiting_.load();
+  };
   const auto watching = instance->reloader_->start({{}, instance->watched(*plan)});
   if (!watching) steps.say("warning", "no live reload: " + base::to_string(watching.error()));
   return instance;
@@ -410,7 +412,7 @@ std::string Instance::answer_invoke(const std::string& function, std::string pay
       [promise](function_host::InvokeResult result) { promise->set_value(std::move(result)); });
   const auto deadline = std::chrono::steady_clock::now() + kInvokePatience;
   while (future.wait_for(kStopPoll) != std::future_status::ready) {
-    if (stops_answers_) return control_error({base::Code::kUnavailable, "zorya stops", {}});
+    if (stops_waiting_) return control_error({base::Code::kUnavailable, "zorya stops", {}});
     if (std::chrono::steady_clock::now() > deadline) {
       return control_error({base::Code::kDeadlineExceeded, "the invoke takes too long", {}});
     }

@@ -56,8 +56,8 @@ class Instance {
   /// What `zorya status` and `zorya invoke` ask, as one line of JSON; the answer too. May block for
   /// as long as the function runs. Any thread.
   std::string answer(const std::string& request);
-  /// Ends the waiting of answer(): what it waits for is given up. Any thread.
-  void stop_answers() { stops_answers_ = true; }
+  /// Before the end: answer() and a publish that runs give up what they wait for. Any thread.
+  void stop_waiting() { stops_waiting_ = true; }
 
  private:
   Instance(Options options, DataFolder& folder, Steps& steps)
@@ -99,7 +99,7 @@ class Instance {
   std::unique_ptr<Reloader> reloader_;
   std::unique_ptr<gateway::Gateway> gateway_;
 
-  std::atomic<bool> stops_answers_{false};
+  std::atomic<bool> stops_waiting_{false};
   mutable std::mutex mutex_;
   template_engine::Plan plan_;                    // under mutex_: what is deployed
   std::map<std::string, std::string> published_;  // function name → what was published; reloader's

@@ -226,7 +226,7 @@ base::Result<void> serve(const Common& common, const UpArguments& arguments,
   const StopWatch watch(signals);
   Steps::Step step = steps.begin("stop");
   announcement.withdraw();
-  instance->stop_answers();
+  instance->stop_waiting();
   control.reset();
   instance.reset();
   log.print_new();

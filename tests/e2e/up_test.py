@@ -1,10 +1,12 @@
 """`zorya up` as its user meets it: side by side, on busy ports, with changes while it runs, and what it leaves."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 
 import pytest
 import requests
@@ -18,13 +20,12 @@ ZORYA = str(build_folder() / "bin" / "zorya")
 
 
 @pytest.fixture
-def place(tmp_path):
-    """A folder that the database's user can pass through."""
-    path = tmp_path
-    while str(path) not in ("/tmp", "/"):
+def place():
+    """A folder that the database's user can pass through. Not pytest's: that is closed to others, and again by each run."""
+    with tempfile.TemporaryDirectory(prefix="zorya-up-") as folder:
+        path = pathlib.Path(folder)
         path.chmod(0o755)
-        path = path.parent
-    return tmp_path
+        yield path
 
 
 def zorya(*words, timeout=60, **options):
