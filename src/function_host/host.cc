@@ -35,7 +35,7 @@ using base::Result;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::size_t kPayloadBytesMax = 6 * 1024 * 1024;
+constexpr std::size_t kPayloadBytesMax = std::size_t{6} * 1024 * 1024;
 constexpr milliseconds kMemoryPollInterval{50};
 constexpr seconds kReapInterval{5};
 constexpr std::size_t kSandboxWorkerCount = 3;

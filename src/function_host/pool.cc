@@ -145,7 +145,8 @@ void VersionPool::start_cold(std::unique_ptr<Invocation> bound) {
   });
 }
 
-void VersionPool::on_cold_started(Result<Sandbox> sandbox, Cgroup cgroup, Credentials credentials,
+void VersionPool::on_cold_started(Result<Sandbox> sandbox, Cgroup cgroup,
+                                  const Credentials& credentials,
                                   std::unique_ptr<Environment> environment,
                                   std::unique_ptr<Invocation> bound) {
   --pending_;
@@ -470,6 +471,7 @@ void VersionPool::shut_down() {
     answer_failure(std::move(first), failure);
   }
   std::vector<std::shared_ptr<Environment>> all;
+  all.reserve(all_.size());
   for (const auto& [environment, owned] : all_) all.push_back(owned);
   for (const auto& environment : all) environment->end();
   check_empty();

@@ -85,7 +85,7 @@ class VersionPool final : public EnvironmentOwner {
 
   void pump();
   void start_cold(std::unique_ptr<Invocation> bound);
-  void on_cold_started(base::Result<Sandbox> sandbox, Cgroup cgroup, Credentials credentials,
+  void on_cold_started(base::Result<Sandbox> sandbox, Cgroup cgroup, const Credentials& credentials,
                        std::unique_ptr<Environment> environment, std::unique_ptr<Invocation> bound);
   void make_clone();
   void on_cloned(base::Result<Sandbox> sandbox, Cgroup cgroup);

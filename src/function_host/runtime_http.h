@@ -9,7 +9,7 @@
 namespace zorya::function_host {
 
 /// Largest buffered response of a function: 6 MiB and 100 bytes, as the service has it.
-inline constexpr std::size_t kResponseBytesMax = 6 * 1024 * 1024 + 100;
+inline constexpr std::size_t kResponseBytesMax = std::size_t{6} * 1024 * 1024 + 100;
 
 /// One request of a runtime to the Runtime API.
 struct RuntimeRequest {

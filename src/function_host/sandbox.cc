@@ -238,7 +238,7 @@ ControlMessage receive_control(int socket, milliseconds timeout) {
 }
 
 Result<SandboxMaker> SandboxMaker::create(base::Launcher& launcher,
-                                          std::filesystem::path library_folder) {
+                                          const std::filesystem::path& library_folder) {
   const auto tinit = library_folder / "tinit";
   if (::access(tinit.c_str(), X_OK) != 0) {
     return base::errno_error("function host: " + tinit.string(), errno);

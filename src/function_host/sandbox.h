@@ -56,7 +56,7 @@ using PlaceSandbox = std::function<base::Result<void>(pid_t pid)>;
 class SandboxMaker {
  public:
   static base::Result<SandboxMaker> create(base::Launcher& launcher,
-                                           std::filesystem::path library_folder);
+                                           const std::filesystem::path& library_folder);
 
   /// Returns once the sandbox is complete and its runtime about to be executed; what fails after
   /// that is said on `control` ('E' + text).

@@ -60,14 +60,16 @@ static int list_fds(int* fds, int count_max) {
   return count;
 }
 
-/* A datagram socket has no connection to lose: libraries that send traces keep one for good. Gives a
- * fresh one of this clone's network namespace, with the peer it had; -1 if `fd` is of another kind. */
+/* A datagram socket has no connection to lose: libraries that send traces keep one for good. Gives
+ * a fresh one of this clone's network namespace, with the peer it had; -1 if `fd` is of another
+ * kind. */
 static int fresh_datagram_socket(int fd, int type) {
   int family = 0, flags = fcntl(fd, F_GETFL);
   socklen_t size = sizeof family;
   if (type != SOCK_DGRAM || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size)) return -1;
   if (family != AF_INET && family != AF_INET6) return -1;
-  int fresh = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+  int fresh =
+      socket(family, SOCK_DGRAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
   struct sockaddr_storage peer;
   socklen_t peer_size = sizeof peer;
   if (fresh >= 0 && getpeername(fd, (struct sockaddr*)&peer, &peer_size) == 0 &&
@@ -82,7 +84,7 @@ static int fresh_datagram_socket(int fd, int type) {
  * siblings: a dead one takes its place, so that a library sees a lost connection and never a
  * sibling's bytes. */
 static int bury_sockets(void) {
-  int pair[2], fds[1024];
+  int pair[2], fds[1024] = {0};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return -errno;
   close(pair[1]);
   int count = list_fds(fds, 1024);
@@ -116,7 +118,7 @@ static int copy_deleted(int from) {
  * all siblings: reopened by name in the new one with the same flags and offset; a deleted one is
  * copied. */
 static int reopen_files(dev_t old_tmp) {
-  int fds[1024];
+  int fds[1024] = {0};
   int count = list_fds(fds, 1024);
   for (int i = 0; i < count; i++) {
     struct stat st;

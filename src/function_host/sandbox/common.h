@@ -1,5 +1,6 @@
 /* Shared by tinit and libzorya_clone: C, no allocation, safe after vfork-like clone(2). */
 #pragma once
+
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

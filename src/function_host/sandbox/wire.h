@@ -10,6 +10,8 @@
  * template says 'U' + its lint report (JSON) when INIT is done. */
 #pragma once
 
+// NOLINTBEGIN(readability-identifier-naming): C, with a prefix for a namespace
+
 #include <stdint.h>
 
 enum { ZORYA_INSIDE_ID = 1000 }; /* uid and gid inside every environment */
@@ -53,3 +55,5 @@ struct zorya_clone_command {
   char reserved[3];
   uint32_t process_count_max;
 };
+
+// NOLINTEND(readability-identifier-naming)
