@@ -59,6 +59,8 @@ class ScratchServer:
         self.roles = roles
         self.module = module  # folder of another zorya_query_processor.so, as the one with planted faults
         self.environment = environment or {}
+        if "ZORYA_SERVER_PRELOAD" in os.environ:  # the sanitizers' library, of the server alone
+            self.environment |= {"LD_PRELOAD": os.environ["ZORYA_SERVER_PRELOAD"], "ASAN_OPTIONS": "detect_leaks=0"}
         self.wrapper: list[str] = []  # a program that runs the server, as valgrind; for the next start
         self.programs = server_programs()
         self.settings = {"listen_addresses": "", "fsync": "on" if fsync else "off", "autovacuum": "off",

@@ -211,7 +211,7 @@ void check_transaction_modes(List* options) {
   foreach (cell, options) {
     const auto* item = lfirst_node(DefElem, cell);
     if (strcmp(item->defname, "transaction_isolation") == 0) {
-      const auto* level = castNode(A_Const, item->arg);
+      auto* level = castNode(A_Const, item->arg);
       check_isolation(strVal(&level->val));
     } else if (strcmp(item->defname, "transaction_read_only") != 0) {
       refuse(Clause::kTransactionMode);
