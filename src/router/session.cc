@@ -31,6 +31,14 @@ void empty(std::string& buffer) {
   }
 }
 
+/// The time taken tells nothing of the secret.
+bool is_same_secret(std::uint32_t a, std::uint32_t b) {
+  const auto bytes = [](const std::uint32_t& value) {
+    return std::string_view(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  return iam::equal_in_constant_time(bytes(a), bytes(b));
+}
+
 /// Where a coroutine ends: what a library threw in it (nothing of ours throws) ends the session.
 auto at_end(std::shared_ptr<Session> session) {
   return [session = std::move(session)](const std::exception_ptr& thrown) {
@@ -148,11 +156,7 @@ asio::awaitable<void> Session::serve(Self self) {
 /// of the connection, which the client waits for: so the backend's own end is waited for first.
 asio::awaitable<void> Session::cancel(pgwire::BackendKey key) {
   const auto found = shared_->cancel_targets.find(key.process_id);
-  const auto bytes = [](const std::uint32_t& value) {
-    return std::string_view(reinterpret_cast<const char*>(&value), sizeof value);
-  };
-  if (found == shared_->cancel_targets.end() ||
-      !iam::equal_in_constant_time(bytes(found->second.secret), bytes(key.secret))) {
+  if (found == shared_->cancel_targets.end() || !is_same_secret(found->second.secret, key.secret)) {
     log_refusal("cancel request with a wrong key");
     co_return;
   }
