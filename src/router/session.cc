@@ -185,13 +185,14 @@ void Session::cancel_abandoned() {
 asio::awaitable<void> Session::relay_from_client(Self self) {
   std::string to_backend;
   RelayStatus status = RelayStatus::kGoesOn;
-  while (status == RelayStatus::kGoesOn) {
+  bool backend_takes = true;
+  while (status == RelayStatus::kGoesOn && backend_takes) {
     auto& buffer = self->shared_->buffer;
     const std::size_t size = co_await self->client_.read_some(buffer);
     if (size == 0) break;
     to_backend.reserve(size);
     status = self->relay_->from_client({buffer.data(), size}, to_backend);
-    if (!co_await self->backend_->write_all(to_backend)) break;
+    backend_takes = co_await self->backend_->write_all(to_backend);
     empty(to_backend);
   }
   if (status == RelayStatus::kRefused) {
@@ -199,17 +200,15 @@ asio::awaitable<void> Session::relay_from_client(Self self) {
     self->end(self->relay_->refusal());
     co_return;
   }
-  if (self->last_words_) co_return;
-  if (status == RelayStatus::kTerminated) {
-    self->client_said_goodbye_ = true;
-  } else if (!self->client_.is_open() || !self->backend_->is_open()) {
-    co_return;
-  } else if (self->relay_->is_busy()) {
-    self->cancel_abandoned();
-  }
+  if (status == RelayStatus::kTerminated) self->client_said_goodbye_ = true;
+  // A backend that is gone: its reader sees that too, and tells the client.
+  if (self->last_words_ || !backend_takes) co_return;
+  if (!self->client_.is_open() || !self->backend_->is_open()) co_return;
   // The backend ends, and its reader sees that.
   ::shutdown(self->backend_->fd(), SHUT_WR);
-  if (status != RelayStatus::kTerminated) self->drop();
+  if (self->client_said_goodbye_) co_return;
+  if (self->relay_->is_busy()) self->cancel_abandoned();
+  self->drop();
 }
 
 asio::awaitable<void> Session::relay_from_backend(Self self) {

@@ -205,6 +205,20 @@ def test_a_backend_that_is_killed_reads_as_unavailable(router):
             assert again.execute("select 1").fetchone() == (1,)
 
 
+def test_a_statement_that_meets_a_dead_backend_is_answered():
+    """The statement and the backend's end wait for the router together, the statement first."""
+    with ScratchServer() as server, RunningRouter(server.folder) as own, RawClient(own.port, timeout=30) as client:
+        client.log_in(own)
+        (backend,) = backends(server)
+        os.kill(own.process.pid, signal.SIGSTOP)
+        client.send(message("Q", b"select 1\0"))
+        os.kill(backend, signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(f"/proc/{backend}"), "the backend has gone")
+        os.kill(own.process.pid, signal.SIGCONT)
+        error = client.receive_error()
+        assert (error["S"], error["C"], error["M"]) == ("FATAL", "XX000", "server unavailable")
+
+
 def test_function_call_is_refused_and_the_session_lives(router):
     with RawClient(router.port) as client:
         client.log_in(router)
