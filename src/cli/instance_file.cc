@@ -122,9 +122,9 @@ base::Result<InstanceInfo> find_instance(const std::filesystem::path& data_folde
   const std::filesystem::path path = data_folder / "instance.json";
   if (!std::filesystem::exists(path, error)) return absent;
   ZORYA_ASSIGN(const std::string text, base::read_file(path, 1u << 20));
-  ZORYA_ASSIGN(InstanceInfo info, parse_instance(text));
+  auto info = parse_instance(text);
   // A killed instance leaves its file and its socket, but nobody listens there.
-  if (!is_instance_listening(data_folder)) return absent;
+  if (info && !is_instance_listening(data_folder)) return absent;
   return info;
 }
 

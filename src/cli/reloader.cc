@@ -48,7 +48,7 @@ void Reloader::wake_thread() {
   [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
 }
 
-base::Result<void> Reloader::start(Published first) {
+base::Result<void> Reloader::start(const Published& first) {
   base::Result<void> watching;
   std::vector<Ready> waiters;
   std::optional<base::Error> failure;

@@ -32,7 +32,7 @@ class Reloader {
 
   /// The first publish is done; from now on changes are looked for. An error: changes cannot be
   /// seen, and are not; all else goes on.
-  base::Result<void> start(Published first);
+  base::Result<void> start(const Published& first);
 
   /// Any thread; does not block. After stop() requests go on at once.
   void before_request(Ready ready);
