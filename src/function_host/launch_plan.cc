@@ -101,7 +101,9 @@ SandboxSpec plan_sandbox(const Version& version, const Options& options,
 
   SandboxSpec plan;
   plan.argv = version.image.argv;
-  for (const auto& [name, value] : variables) plan.environment.push_back(name + "=" + value);
+  for (const auto& [name, value] : variables) {
+    plan.environment.push_back(std::string(name).append("=").append(value));
+  }
   plan.mounts = {{version.code, "/var/task"}};
   if (!options.ca_bundle.empty()) {
     // Where AL2023 has it, and where Debian has it.

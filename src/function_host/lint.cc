@@ -45,7 +45,7 @@ std::string shared_pipe(const std::string& proc) {
     if (entry.path().filename().native().size() == 1 && entry.path().filename().native() < "4") {
       continue;
     }
-    const std::string target = std::filesystem::read_symlink(entry.path(), error);
+    std::string target = std::filesystem::read_symlink(entry.path(), error);
     if (target.starts_with("pipe:") || target.starts_with("anon_inode:[eventfd]")) return target;
   }
   return {};

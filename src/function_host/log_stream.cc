@@ -14,7 +14,7 @@
 namespace zorya::function_host {
 namespace {
 
-constexpr std::size_t kLineBytesMax = 256 * 1024;
+constexpr std::size_t kLineBytesMax = 256U << 10;
 constexpr std::size_t kTailBytesMax = 4096;
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace zorya::function_host {
 namespace {
 
-constexpr std::size_t kHeadBytesMax = 1280 * 1024;
+constexpr std::size_t kHeadBytesMax = 1280U << 10;
 constexpr std::size_t kBodyBytesMax = 256u << 20;  // thrown away beyond kResponseBytesMax, to here
 constexpr std::size_t kChunkLineBytesMax = 1024;
 

@@ -57,7 +57,8 @@ struct Settings {
 };
 
 bool parse(int argc, char** argv, Settings& settings) {
-  auto& [spec, options, log, segments] = settings;
+  function_host::FunctionSpec& spec = settings.spec;
+  function_host::Options& options = settings.options;
   spec.name = "f";
   std::map<std::string, std::function<void(const std::string&)>> takes = {
       {"--data", [&](const auto& v) { options.data_folder = v; }},
@@ -71,8 +72,8 @@ bool parse(int argc, char** argv, Settings& settings) {
       {"--parked", [&](const auto& v) { options.parked_ahead = std::atoi(v.c_str()); }},
       {"--concurrency", [&](const auto& v) { options.concurrency_max = std::atoi(v.c_str()); }},
       {"--ca", [&](const auto& v) { options.ca_bundle = v; }},
-      {"--log", [&](const auto& v) { log = v; }},
-      {"--segments", [&](const auto& v) { segments = v; }},
+      {"--log", [&](const auto& v) { settings.log = v; }},
+      {"--segments", [&](const auto& v) { settings.segments = v; }},
       {"--env",
        [&](const auto& v) {
          const std::size_t equals = v.find('=');
@@ -178,7 +179,7 @@ void burst(function_host::FunctionHost& host, const std::string& function, int c
   Collector answers;
   for (int i = 0; i < count; ++i) {
     const auto began = std::chrono::steady_clock::now();
-    host.invoke({function, payload, "", ""}, [&, began](function_host::InvokeResult result) {
+    host.invoke({function, payload, "", ""}, [&, began](const function_host::InvokeResult& result) {
       const std::chrono::duration<double, std::milli> ms = std::chrono::steady_clock::now() - began;
       answers.add(to_json(result, ms.count()));
     });
