@@ -246,7 +246,7 @@ Value Resolver::call_join(const Value& argument, const Where& where) {
   if (!argument.is_sequence() || argument.items.size() != 2 || !argument.items[0].is_scalar()) {
     return fail(argument.position, where, std::string(kJoinWords));
   }
-  const Value list = resolve_value(argument.items[1], where);
+  Value list = resolve_value(argument.items[1], where);
   if (list.kind == Kind::kFailed) return list;
   if (!list.is_sequence()) return fail(argument.position, where, std::string(kJoinWords));
   std::string joined;

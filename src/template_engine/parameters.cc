@@ -175,7 +175,7 @@ std::optional<std::string> type_of(const Declaration& declaration) {
 
 Value read_parameter(const Declaration& declaration, const ParameterValues& given) {
   check_members(declaration.body, parameter_keys(), declaration.place, declaration.refusals);
-  const Value failed(Kind::kFailed, declaration.body.position);
+  Value failed(Kind::kFailed, declaration.body.position);
   const auto type = type_of(declaration);
   if (!type) return failed;
   if (const auto found = given.find(declaration.name); found != given.end()) {

@@ -9,6 +9,10 @@ std::string joined(const std::vector<std::string>& list) {
   return text;
 }
 
+std::string pair_text(std::string name, std::string_view value, std::string_view between = "=") {
+  return name.append(between).append(value);
+}
+
 void add_line(std::string& text, const std::string& indent, std::string_view name,
               const std::string& value) {
   text += indent;
@@ -35,7 +39,8 @@ void add_function(std::string& text, const FunctionResource& function,
       (spec.log_format == function_host::LogFormat::kJson ? "JSON " : "Text ") + spec.log_group);
   add_line(text, in, "tracing", spec.tracing_active ? "active" : "passive");
   add_line(text, in, "role", spec.role_arn);
-  for (const auto& [name, value] : spec.environment) add_line(text, in, "env", name + "=" + value);
+  for (const auto& [name, value] : spec.environment)
+    add_line(text, in, "env", pair_text(name, value));
   for (const iam::Statement& statement : function.policy) {
     add_line(text, in, statement.allow ? "allow" : "deny",
              joined(statement.actions) + " on " + joined(statement.resources));
@@ -59,10 +64,10 @@ std::string plan_text(const Plan& plan, const std::filesystem::path& folder) {
         api.logical_id + " " + api.id + " " + api.stage + (api.tracing_enabled ? " traced" : ""));
     for (const std::string& type : api.binary_media_types) add_line(text, "  ", "binary", type);
     for (const auto& [name, value] : api.stage_variables) {
-      add_line(text, "  ", "variable", name + "=" + value);
+      add_line(text, "  ", "variable", pair_text(name, value));
     }
     for (const Route& route : api.routes) {
-      add_line(text, "  ", route.method, route.path + " -> " + route.function);
+      add_line(text, "  ", route.method, pair_text(route.path, route.function, " -> "));
     }
   }
   for (const Output& output : plan.outputs) {
