@@ -20,7 +20,7 @@ namespace zorya::gateway {
 struct GrowingBody {
   using value_type = std::string;
 
-  class reader {
+  class reader {  // NOLINT(readability-identifier-naming): the name Beast asks for
    public:
     template <bool isRequest, class Fields>
     reader(boost::beast::http::header<isRequest, Fields>& /*header*/, value_type& body)

@@ -156,23 +156,17 @@ base::Result<Segment> read_segment(const json::value& value, const Parent* paren
   return segment;
 }
 
-/// Parses without throwing; the message names the place by the library's words.
-base::Result<json::value> parse_json(std::string_view text) {
-  json::parse_options options;
-  options.max_depth = kDepthMax;
-  json::error_code error;
-  json::value value = json::parse(text, error, {}, options);
-  if (error) return refuse("not JSON: " + error.message());
-  return value;
-}
-
 }  // namespace
 
 base::Result<Segment> parse_segment(std::string_view document, std::size_t size_bytes_max) {
   if (document.size() > size_bytes_max) {
     return refuse("longer than " + std::to_string(size_bytes_max) + " bytes");
   }
-  ZORYA_ASSIGN(const json::value value, parse_json(document));
+  json::parse_options options;
+  options.max_depth = kDepthMax;
+  json::error_code error;
+  const json::value value = json::parse(document, error, {}, options);
+  if (error) return refuse("not JSON: " + error.message());
   std::size_t budget = kSegmentsMax;
   return read_segment(value, nullptr, budget);
 }
