@@ -191,7 +191,7 @@ int child_main(void* arguments) {
 /// (measured with 100 MB in use: 50 ms instead of 1.5). It has a stack of its own, and no handler
 /// of ours runs in it.
 pid_t clone_child(Prepared& prepared, int report) {
-  constexpr std::size_t kStackBytes = 256 * 1024;
+  constexpr std::size_t kStackBytes = std::size_t{256} << 10;
   const auto stack = std::make_unique<char[]>(kStackBytes);
   ChildArguments arguments{&prepared, report};
   sigset_t all;

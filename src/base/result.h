@@ -30,7 +30,7 @@ enum class Code {
 std::string_view code_name(Code code);
 
 /// An operating error as a value: what was being done, to what, and what the user can do.
-struct Error {
+struct Error {  // NOLINT(clang-analyzer-core.uninitialized.Assign): it cannot follow std::variant
   Code code = Code::kInternal;
   std::string message;  // "read /etc/x: permission denied"; no trailing full stop or newline
   std::string hint;     // how to mend it; may be empty
