@@ -29,7 +29,8 @@ std::string json_text(std::string_view text) {
 
 std::string to_json(const ClusterInfo& info) {
   return "{\"id\":" + json_text(info.id) + ",\"endpoint\":" + json_text(info.endpoint) +
-         ",\"state\":" + json_text(state_name(info.state)) + ",\"reason\":" + json_text(info.reason) +
+         ",\"state\":" + json_text(state_name(info.state)) +
+         ",\"reason\":" + json_text(info.reason) +
          ",\"socket_folder\":" + json_text(info.socket_folder.string()) +
          ",\"postmaster_pid\":" + std::to_string(info.postmaster_pid) + "}";
 }
