@@ -153,9 +153,12 @@ class StartWatch {
             if (signals.wait(50) && stop_.exchange(true)) ::_exit(130);
           }
         }) {}
-  ~StartWatch() {
+  ~StartWatch() { end(); }
+  // Takes no more signals: one that came before is in is_stopped(), a later one is the caller's.
+  // None is lost between.
+  void end() {
     done_ = true;
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   [[nodiscard]] bool is_stopped() const { return stop_; }
 
@@ -193,9 +196,10 @@ base::Result<std::unique_ptr<Instance>> start_instance(const UpArguments& argume
   options.arguments = arguments;
   options.template_file = template_file;
   options.library_folder = fs::weakly_canonical(base::program_folder() / "../lib/zorya");
-  const StartWatch watch(signals);
+  StartWatch watch(signals);
   options.should_stop = [&watch] { return watch.is_stopped(); };
   auto instance = Instance::start(std::move(options), folder, steps);
+  watch.end();
   if (!watch.is_stopped()) return instance;
   return base::Error{base::Code::kUnavailable, "stopped before it was ready", {}};
 }
