@@ -159,7 +159,7 @@ Verb chosen_verb(const std::string& name, Options&& options) {
   if (name == "token") return std::move(options.token);
   if (name == "hosts") return HostsArguments{};
   if (name == "status") return StatusArguments{};
-  return std::move(options.reset);
+  return options.reset;
 }
 
 }  // namespace
