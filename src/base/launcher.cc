@@ -99,10 +99,15 @@ struct Prepared {
   ::_exit(127);
 }
 
+/// By the raw call: the C library's own refuses the two signals that it keeps for itself, and
+/// whoever started us may have left them ignored.
 void reset_signals() {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
+  // The kernel's struct sigaction: handler SIG_DFL, no flags, no restorer, an empty mask of 64
+  // bits.
+  const unsigned long action[4] = {};
+  for (int signal = 1; signal < NSIG; ++signal) {
+    ::syscall(SYS_rt_sigaction, signal, action, nullptr, sizeof(std::uint64_t));
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
