@@ -120,7 +120,8 @@ def up(request):
         if os.geteuid() != 0:
             pytest.skip("that is who we are")
         prefix = ("setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups")
-        if subprocess.run([*prefix, build_folder() / "bin" / "zorya", "--help"], stdout=subprocess.DEVNULL).returncode != 0:
+        if subprocess.run([*prefix, "env", build_folder() / "bin" / "zorya", "--help"],
+                          stdout=subprocess.DEVNULL).returncode != 0:
             pytest.skip("a plain user cannot read the build folder")
     place = scratch_folder()
     if prefix:

@@ -17,7 +17,7 @@ def as_plain_user(*command):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the tests run as a plain user already")
 def test_the_host_as_a_plain_user():
-    if subprocess.run(as_plain_user(PROGRAM, "--gtest_list_tests"), capture_output=True).returncode != 0:
+    if subprocess.run(as_plain_user("env", PROGRAM, "--gtest_list_tests"), capture_output=True).returncode != 0:
         pytest.skip("a plain user cannot read the build folder")
     done = subprocess.run(as_plain_user(PROGRAM, "--gtest_filter=Host/HostTest.*WithoutCgroups:SandboxTest.*"),
                           capture_output=True, text=True, timeout=280, cwd="/")
