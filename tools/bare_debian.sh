@@ -37,7 +37,8 @@ unshare --mount --pid --fork --kill-child bash -eu -c '
   mount --rbind /sys sys
   mount -t tmpfs -o mode=1777 tmpfs tmp
   # The package clients of this machine.
-  printf "deb %s bookworm main\ndeb %s bookworm-updates main\n" "$mirror" "$mirror" >etc/apt/sources.list
+  printf "deb %s bookworm main\ndeb %s bookworm-updates main\ndeb %s-security bookworm-security main\n" \
+    "$mirror" "$mirror" "$mirror" >etc/apt/sources.list
   for file in /etc/apt/apt.conf.d/*proxy* /etc/pip.conf /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || cp --dereference "$file" ".$file"
   done
