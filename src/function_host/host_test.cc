@@ -65,7 +65,9 @@ class HostTest : public ::testing::TestWithParam<CgroupMode> {
     spec_.name = "probe";
     spec_.runtime = "provided.al2023";
     spec_.handler = "none";
-    spec_.code_folder = std::filesystem::path(ZORYA_TESTDATA) / "probe";
+    // Another place where the test runs as a user who cannot reach the sources.
+    const char* const testdata = std::getenv("ZORYA_TESTDATA");
+    spec_.code_folder = std::filesystem::path(testdata ? testdata : ZORYA_TESTDATA) / "probe";
     spec_.memory_size_mb = 128;
     spec_.timeout = 10s;
     options_.data_folder = folder_;

@@ -10,8 +10,8 @@ import time
 import psycopg
 import pytest
 
+from support import plain_user
 from support.private_cluster import ID, OWNER, ClusterError, PrivateClusters, processes_in, scratch_folder, wait_until
-from support.scratch_server import build_folder
 
 SECOND_ID = "othercluster00000000000000"
 IS_ROOT = os.geteuid() == 0
@@ -317,20 +317,13 @@ def test_a_full_disk_is_said_and_nothing_is_left_half_made(folder):
         subprocess.run(["umount", small], check=True)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="becomes another user")
+@plain_user.needs_root
 def test_a_plain_user_has_the_same(folder):
-    # The build may lie where that user cannot go; a shipped program would not.
-    build = folder / "build"
-    (build / "bin").mkdir(parents=True)
-    shutil.copy(build_folder() / "bin" / "zorya_cluster_tool", build / "bin")
-    shutil.copytree(build_folder() / "lib" / "zorya", build / "lib" / "zorya")
-    home = folder / "home"
-    home.mkdir(mode=0o700)
-    shutil.chown(home, "nobody", "nogroup")
-    prefix = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
-    with PrivateClusters(home / "data", prefix=prefix, build=build) as clusters:
+    build = plain_user.copy_build(folder, "zorya_cluster_tool")
+    home = plain_user.own_folder(folder / "home")
+    with PrivateClusters(home / "data", prefix=plain_user.as_plain_user(), build=build) as clusters:
         pid = clusters.info()["postmaster_pid"]
-        assert os.stat(f"/proc/{pid}").st_uid == pwd.getpwnam("nobody").pw_uid
+        assert os.stat(f"/proc/{pid}").st_uid == plain_user.UID
         connection = clusters.connect()
         make_table(connection)
         os.kill(pid, signal.SIGKILL)

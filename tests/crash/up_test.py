@@ -10,7 +10,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,15 +20,15 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
+from support import plain_user  # noqa: E402
 from support.private_cluster import OWNER, PrivateClusters, scratch_folder, wait_until  # noqa: E402
-from support.scratch_server import ROOT, build_folder  # noqa: E402
+from support.scratch_server import ROOT  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 
 REQUESTS = int(os.environ.get("ZORYA_CRASH_REQUESTS", "10000"))
 ROUNDS = int(os.environ.get("ZORYA_CRASH_ROUNDS", "1"))
 CLIENTS = 4
-PLAIN_USER = 65534
-EXAMPLE = ROOT / "examples" / os.environ.get("ZORYA_CRASH_EXAMPLE", "todos-cpp")
+EXAMPLE = os.environ.get("ZORYA_CRASH_EXAMPLE", "todos-cpp")
 
 
 class Clients:
@@ -113,25 +112,21 @@ class Clients:
                                                   f"{len(self.created) - before} so far)")
 
 
-@pytest.fixture(params=["as ourselves", "as a plain user"])
+@pytest.fixture(params=["as ourselves", pytest.param("as a plain user", marks=plain_user.needs_root)])
 def up(request):
-    prefix = ()
-    if request.param == "as a plain user":
-        if os.geteuid() != 0:
-            pytest.skip("that is who we are")
-        prefix = ("setpriv", f"--reuid={PLAIN_USER}", f"--regid={PLAIN_USER}", "--clear-groups")
-        if subprocess.run([*prefix, "env", build_folder() / "bin" / "zorya", "--help"],
-                          stdout=subprocess.DEVNULL).returncode != 0:
-            pytest.skip("a plain user cannot read the build folder")
-    place = scratch_folder()
-    if prefix:
-        shutil.chown(place, PLAIN_USER, PLAIN_USER)
-        prefix += ("env", f"HOME={place}")
+    folder = scratch_folder()
     try:
-        with Up(place, EXAMPLE, "--nearest-runtime", prefix=prefix) as running:
+        if request.param == "as a plain user":
+            home = plain_user.own_folder(folder / "home")
+            build = plain_user.copy_build(folder / "program", "zorya", "zorya_cluster_tool")
+            up = Up(home, plain_user.copy_example(folder, EXAMPLE), "--nearest-runtime",
+                    prefix=plain_user.as_plain_user(home=home), build=build)
+        else:
+            up = Up(folder, ROOT / "examples" / EXAMPLE, "--nearest-runtime")
+        with up as running:
             yield running
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_zorya(up):
@@ -155,7 +150,7 @@ def test_nothing_acknowledged_is_lost(up):
     assert not clients.errors, clients.errors[0]
     cluster = up.cluster
     up.stop()
-    with PrivateClusters(up.data, cluster, owner_door=True, prefix=up.prefix) as clusters:
+    with PrivateClusters(up.data, cluster, owner_door=True, prefix=up.prefix, build=up.build) as clusters:
         owner = clusters.connect(OWNER)
         rows = owner.execute("SELECT id::text, title, done FROM public.todos").fetchall()
         check_rows(rows, clients)

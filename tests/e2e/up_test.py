@@ -11,6 +11,7 @@ import tempfile
 import pytest
 import requests
 
+from support import plain_user
 from support.private_cluster import wait_until
 from support.scratch_server import build_folder
 from support.stack import CLUSTER, Stack
@@ -276,17 +277,12 @@ def test_a_pipe_that_nobody_reads_holds_nothing_up(place):
         process.stdout.close()
 
 
+@plain_user.needs_root
 def test_a_plain_user_needs_no_root(place):
-    if os.geteuid() != 0:
-        pytest.skip("the other tests run as a plain user already")
     stack = Stack(place)
-    home = place / "home"
-    home.mkdir()
-    os.chown(home, 65534, 65534)
-    as_user = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/env", "-i", f"HOME={home}",
-               "PATH=/usr/bin:/bin", ZORYA]
-    if subprocess.run([*as_user, "--help"], stdout=subprocess.DEVNULL, cwd="/").returncode != 0:
-        pytest.skip("a plain user cannot read the build folder")
+    home = plain_user.own_folder(place / "home")
+    program = plain_user.copy_build(place, "zorya") / "bin" / "zorya"
+    as_user = plain_user.as_plain_user("env", "-i", f"HOME={home}", "PATH=/usr/bin:/bin", program)
     process = subprocess.Popen([*as_user, "up", str(stack.folder), "--port", "0", "--dsql-port", "0", "--json"],
                                stdout=subprocess.PIPE, text=True, cwd="/")
     try:
@@ -296,7 +292,7 @@ def test_a_plain_user_needs_no_root(place):
         assert requests.get(url + "/answer", timeout=30).text == "first"
         rows = subprocess.run([*as_user, "psql", "--", "-Atc", "SELECT 1"], capture_output=True, text=True, timeout=30, cwd="/")
         assert rows.stdout == "1\n", rows.stderr
-        assert (home / ".local/share/zorya/instance.json").stat().st_uid == 65534
+        assert (home / ".local/share/zorya/instance.json").stat().st_uid == plain_user.UID
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=40) == 0

@@ -1,13 +1,13 @@
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from support import plain_user  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -18,16 +18,9 @@ def data():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def user_data(data):
-    """The same for a plain user, who needs root to be become."""
-    if os.geteuid() != 0:
-        pytest.skip("the tests run as a plain user already")
-    build = pathlib.Path(os.environ["ZORYA_BUILD"])
-    check = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", "env", "test", "-r", build / "bin" / "zorya"]
-    if subprocess.run(check).returncode != 0:
-        pytest.skip("a plain user cannot read the build folder")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="zorya-host-data-"))
-    os.chown(folder, 4321, 4321)
-    yield folder
+@pytest.fixture
+def plain_users_place():
+    """A folder that a plain user reaches, for what it runs."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="zorya-host-user-"))
+    yield plain_user.open_to_all(folder)
     shutil.rmtree(folder, ignore_errors=True)

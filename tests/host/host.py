@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tempfile
 
+from support import plain_user
+
 BUILD = pathlib.Path(os.environ["ZORYA_BUILD"])
 FUNCTIONS = pathlib.Path(__file__).parent / "functions"
 # What the distribution has: the tests ask for python3.12 and take the nearest.
@@ -15,7 +17,9 @@ SNAP_START = ["--alias", "live", "--snap-start"]
 
 
 class Host:
-    def __init__(self, *options, data=None, user=None):
+    """`build` is a copied build (support.plain_user): its program runs as the plain user."""
+
+    def __init__(self, *options, data=None, build=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="zorya-host-"))
         self.data = data or self.folder / "data"
         self.data.mkdir(exist_ok=True)
@@ -23,14 +27,14 @@ class Host:
         self.segments_file = self.folder / "segments"
         for file in (self.log_file, self.segments_file):
             file.touch()
-        command = [BUILD / "bin/host_tool", "--data", self.data, "--log", self.log_file,
+        command = [(build or BUILD) / "bin/host_tool", "--data", self.data, "--log", self.log_file,
                    "--segments", self.segments_file, *options]
-        if user is not None:
+        if build:
             for path in (self.folder, self.data, self.log_file, self.segments_file):
-                os.chown(path, user, user)
-            command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+                os.chown(path, plain_user.UID, plain_user.UID)
+            command = plain_user.as_plain_user(*command)
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
         )
 
     def ask(self, line, answers=1):

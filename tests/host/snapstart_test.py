@@ -8,11 +8,13 @@ import time
 
 import pytest
 
+from support import plain_user
+
 from host import FUNCTIONS, PYTHON, SNAP_START, Host
 
 
-def start(name, data, *options, user=None):
-    return Host("--code", FUNCTIONS / name, "--timeout", "60", *PYTHON, *SNAP_START, *options, data=data, user=user)
+def start(name, data, *options, functions=FUNCTIONS, build=None):
+    return Host("--code", functions / name, "--timeout", "60", *PYTHON, *SNAP_START, *options, data=data, build=build)
 
 
 def check_clones(host):
@@ -56,8 +58,11 @@ def test_twenty_first_requests_at_once_without_cgroups(data):
         check_clones(host)
 
 
-def test_twenty_first_requests_at_once_as_a_plain_user(user_data):
-    with start("unique", user_data, user=4321) as host:
+@plain_user.needs_root
+def test_twenty_first_requests_at_once_as_a_plain_user(plain_users_place):
+    build = plain_user.copy_build(plain_users_place, "host_tool")
+    functions = plain_user.copy_folder(FUNCTIONS, plain_users_place / "functions")
+    with start("unique", plain_user.own_folder(plain_users_place / "data"), functions=functions, build=build) as host:
         check_clones(host)
 
 

@@ -22,8 +22,10 @@ def identity_of(pid):
 class Up:
     """`zorya up` on one data folder, started again on the same ports after it was killed."""
 
-    def __init__(self, place, template, *options, prefix=()):
+    def __init__(self, place, template, *options, prefix=(), build=None):
         self.prefix = list(prefix)  # a command before the program's: setpriv
+        self.build = build or build_folder()
+        self.program = str(self.build / "bin" / "zorya")
         self.template = template
         self.options = options  # more words for `up`
         self.data = place / "data"
@@ -55,7 +57,7 @@ class Up:
         """Starts the program and does not wait."""
         self.ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [*self.prefix, str(build_folder() / "bin" / "zorya"), "up", str(self.template), "--data", str(self.data), "--port",
+            [*self.prefix, self.program, "up", str(self.template), "--data", str(self.data), "--port",
              self.ports[0], "--dsql-port", self.ports[1], "--ready-file", str(self.ready_file), *self.options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, cwd="/")
 
@@ -113,7 +115,7 @@ class Up:
 
     def run(self, verb, *arguments):
         """Another verb of the program on this data folder: what it printed, status and all."""
-        return subprocess.run([str(build_folder() / "bin" / "zorya"), verb, "--data", str(self.data), *arguments],
+        return subprocess.run([self.program, verb, "--data", str(self.data), *arguments],
                               capture_output=True, text=True, timeout=60)
 
     def postmaster(self):
