@@ -51,7 +51,8 @@ def assert_serves(up):
 @pytest.mark.parametrize("kind, reason", [
     ("throw", "ValueError"), ("sleep", "Sandbox.Timedout"), ("exit", "Runtime.ExitError"), ("eat", "."),
     ("number", "malformed"), ("text", "malformed"), ("null", "malformed"), ("empty", "malformed"), ("unknown", "malformed"),
-    ("status", "malformed"), ("broken", "."), ("nothing", "."), ("large", "."), ("split", "malformed")])
+    ("status", "malformed"), ("broken", "."), ("nothing", "."), ("large", "."), ("split", "malformed"),
+    ("bomb", "ExitError|Timedout")])
 def test_a_failing_function_is_the_services_502_and_the_next_request_is_served(up, kind, reason):
     answer, body = ask(up, "GET", "/probe/" + kind)
     assert (answer.status, body) == (502, INTERNAL)
@@ -63,16 +64,13 @@ def test_a_failing_function_is_the_services_502_and_the_next_request_is_served(u
 
 
 def test_a_wicked_function_finds_walls_and_the_next_request_is_served(up):
-    for kind in ("bomb", "fill", "look", "connect"):
+    for kind, expected in (("fill", "No space left on device"), ("look", []), ("connect", "refused")):
         answer, body = ask(up, "GET", "/probe/" + kind)
-        if kind == "bomb" and answer.status == 502:
-            continue  # its time may be over before the last fork fails
-        assert answer.status == 200, (kind, body, answer.getheaders())
-        outcome = json.loads(body)
-        if kind == "look":
-            assert outcome == {"found": []}
-        if kind == "connect":
-            assert set(outcome.values()) == {"refused"}, outcome
+        if kind == "fill" and "Timedout" in answer.getheader("x-zorya-reason", ""):
+            assert (answer.status, body) == (502, INTERNAL)  # 3 s may be too short for 512 MB on a busy machine
+        else:
+            assert answer.status == 200, (kind, body, answer.getheaders())
+            assert all(value == expected for value in json.loads(body).values()), body
         assert_serves(up)
 
 
