@@ -1,24 +1,59 @@
 #include "adjudicator/adjudicator.h"
 
+#include "adjudicator/plant.h"
+
 #include <algorithm>
 
 namespace zorya::adjudicator {
+namespace {
 
-Verdict decide(const WriteRecord& record, RecentKeys& recent) noexcept {
-  if (record.changes.empty()) return Verdict::kCommitted;
-  if (recent.conflicts_as_a_whole(record.snapshot, record.commit_id)) return Verdict::kConflict;
-  const bool conflict =
-      std::any_of(record.changes.begin(), record.changes.end(), [&](const KeyChange& change) {
-        return recent.conflicts_with(change, record.snapshot, record.commit_id);
-      });
-  if (conflict) return Verdict::kConflict;
+bool is_mark(LockClass c) { return c == LockClass::kKeyShare || c == LockClass::kShare; }
+
+/// What a faulty adjudicator overlooks: the last written key of a record, or every mark.
+bool overlooked(const KeyChange& change, const WriteRecord& record) {
+  if (planted(Fault::kSkipMark)) return is_mark(change.lock_class);
+  if (!planted(Fault::kSkipWriteKey)) return false;
+  const auto last = std::find_if(record.changes.rbegin(), record.changes.rend(),
+                                 [](const KeyChange& c) { return !is_mark(c.lock_class); });
+  return last != record.changes.rend() && &change == &*last;
+}
+
+Decision judge(const WriteRecord& record, const RecentKeys& recent) {
+  if (record.catalogue.changed > record.catalogue.seen) {
+    return {.verdict = Verdict::kSchemaChanged};
+  }
+  if (recent.conflicts_as_a_whole(record.snapshot, record.commit_id)) {
+    return {.verdict = Verdict::kConflict, .as_a_whole = true};
+  }
+  for (const KeyChange& change : record.changes) {
+    if (overlooked(change, record)) continue;
+    const auto theirs = recent.conflicting_class(change, record.snapshot, record.commit_id);
+    if (theirs) return {.verdict = Verdict::kConflict, .ours = change, .theirs = *theirs};
+  }
+  return {};
+}
+
+Verdict remember(const WriteRecord& record, RecentKeys& recent) {
   if (!recent.has_room(record.changes.size())) {
     return recent.remember_whole(record.commit_id) ? Verdict::kCommitted : Verdict::kNoRoom;
   }
   for (const KeyChange& change : record.changes) {
-    recent.remember(change, record.snapshot, record.commit_id);
+    if (!overlooked(change, record)) recent.remember(change, record.snapshot, record.commit_id);
   }
   return Verdict::kCommitted;
+}
+
+}  // namespace
+
+Decision decide(const WriteRecord& record, RecentKeys& recent) noexcept {
+  if (record.changes.empty()) return {};
+  Decision decision = judge(record, recent);
+  if (decision.verdict == Verdict::kCommitted || planted(Fault::kLosersAreRemembered)) {
+    const Verdict remembered = remember(record, recent);
+    if (decision.verdict == Verdict::kCommitted) decision.verdict = remembered;
+  }
+  recent.count(decision);
+  return decision;
 }
 
 }  // namespace zorya::adjudicator

@@ -124,7 +124,7 @@ class World {
     if (planted_ == Planted::kForgetASharer && !model_conflict) {
       snapshot = {next_id_, next_id_, {}};
     }
-    const Verdict verdict = decide({t.id, snapshot, shown}, *table_);
+    const Verdict verdict = decide({t.id, snapshot, shown}, *table_).verdict;
     const bool conflict = verdict != Verdict::kCommitted;
     // Commits known as a whole make more conflicts than the model; never fewer.
     if (conflict != model_conflict &&
@@ -208,7 +208,7 @@ class AdjudicatorTest : public ::testing::Test {
     table_ = RecentKeys::create(std::as_writable_bytes(std::span(memory_)));
   }
   Verdict commit(CommitId id, CommitId sees_below, std::vector<KeyChange> changes) {
-    return decide({id, {sees_below, sees_below, {}}, changes}, *table_);
+    return decide({id, {sees_below, sees_below, {}}, changes}, *table_).verdict;
   }
   std::vector<std::uint64_t> memory_;
   RecentKeys* table_;

@@ -1,6 +1,8 @@
 #include "adjudicator/recent_keys.h"
 
+#include "adjudicator/adjudicator.h"
 #include "adjudicator/conflict_table.h"
+#include "adjudicator/plant.h"
 #include "base/check.h"
 
 #include <algorithm>
@@ -13,8 +15,9 @@ namespace zorya::adjudicator {
 static_assert(std::is_trivially_copyable_v<RecentKeys> && std::is_standard_layout_v<RecentKeys>,
               "it lies in memory that processes share");
 
-RecentKeys* RecentKeys::create(std::span<std::byte> memory) {
+RecentKeys* RecentKeys::create(std::span<std::byte> memory, std::size_t whole_commits_max) {
   CHECK(memory.size() >= kSizeBytesMin, "memory for the table of recent keys");
+  CHECK(whole_commits_max <= kWholeCommitsMax, "commits known as a whole");
   CHECK(reinterpret_cast<std::uintptr_t>(memory.data()) % alignof(RecentKeys) == 0,
         "alignment of the table of recent keys");
   auto* table = new (memory.data()) RecentKeys;
@@ -32,10 +35,12 @@ RecentKeys* RecentKeys::create(std::span<std::byte> memory) {
   table->free_list_ = kNone;
   table->sweep_cursor_ = 0;
   table->key_count_ = 0;
-  table->swept_key_count_ = 0;
+  table->sharer_count_ = 0;
   table->size_bytes_ = memory.size();
+  table->horizon_ = 0;
+  table->counters_ = {};
   table->whole_count_ = 0;
-  table->unused_ = 0;
+  table->whole_count_max_ = static_cast<std::uint32_t>(whole_commits_max);
   std::fill_n(table->buckets(), kBucketCountMin, kNone);
   return table;
 }
@@ -70,27 +75,27 @@ RecentKeys::CellIndex RecentKeys::find(const KeyHash& key) const {
   return kNone;
 }
 
-bool RecentKeys::conflicts_with(const KeyChange& change, const Snapshot& snapshot,
-                                CommitId own) const {
+std::optional<LockClass> RecentKeys::conflicting_class(const KeyChange& change,
+                                                       const Snapshot& snapshot,
+                                                       CommitId own) const {
   const CellIndex index = find(change.key);
-  if (index == kNone) return false;
-  const auto unseen = [&](CommitId id) { return id != 0 && id != own && !snapshot.sees(id); };
+  if (index == kNone) return std::nullopt;
+  const auto meets = [&](LockClass theirs, CommitId id) {
+    return id != 0 && id != own && conflicts(change.lock_class, theirs) && !snapshot.sees(id);
+  };
   const Cell& cell = cells()[index];
-  if (conflicts(change.lock_class, LockClass::kUpdate) && unseen(cell.update)) return true;
-  if (conflicts(change.lock_class, LockClass::kNoKeyUpdate) && unseen(cell.no_key_update)) {
-    return true;
-  }
+  if (meets(LockClass::kUpdate, cell.update)) return LockClass::kUpdate;
+  if (meets(LockClass::kNoKeyUpdate, cell.no_key_update)) return LockClass::kNoKeyUpdate;
   for (CellIndex at = cell.sharers; at != kNone; at = cells()[at].next) {
     const Cell& sharer = cells()[at];
-    if (conflicts(change.lock_class, static_cast<LockClass>(sharer.no_key_update)) &&
-        unseen(sharer.update)) {
-      return true;
-    }
+    const auto theirs = static_cast<LockClass>(sharer.no_key_update);
+    if (meets(theirs, sharer.update)) return theirs;
   }
-  return false;
+  return std::nullopt;
 }
 
 bool RecentKeys::conflicts_as_a_whole(const Snapshot& snapshot, CommitId own) const {
+  if (planted(Fault::kIgnoreWholeCommits)) return false;
   return std::any_of(whole_, whole_ + whole_count_,
                      [&](CommitId id) { return id != own && !snapshot.sees(id); });
 }
@@ -117,6 +122,13 @@ void RecentKeys::free_cell(CellIndex index) {
   ++cells_free_;
 }
 
+void RecentKeys::drop_sharer(CellIndex* link) {
+  const CellIndex at = *link;
+  *link = cells()[at].next;
+  free_cell(at);
+  --sharer_count_;
+}
+
 RecentKeys::CellIndex RecentKeys::find_or_add(const KeyHash& key) {
   const CellIndex found = find(key);
   if (found != kNone) return found;
@@ -135,9 +147,9 @@ void RecentKeys::drop_sharers(CellIndex key, LockClass later, const Snapshot& sn
     const CellIndex at = *link;
     const Cell& sharer = cells()[at];
     const bool seen = sharer.update == own || snapshot.sees(sharer.update);
-    if (seen && covers(later, static_cast<LockClass>(sharer.no_key_update))) {
-      *link = sharer.next;
-      free_cell(at);
+    const bool dropped = seen && covers(later, static_cast<LockClass>(sharer.no_key_update));
+    if (dropped || planted(Fault::kForgetSharer)) {
+      drop_sharer(link);
     } else {
       link = &cells()[at].next;
     }
@@ -145,6 +157,7 @@ void RecentKeys::drop_sharers(CellIndex key, LockClass later, const Snapshot& sn
 }
 
 void RecentKeys::remember(const KeyChange& change, const Snapshot& snapshot, CommitId id) {
+  ++counters_.keys_remembered[static_cast<int>(change.lock_class)];
   const CellIndex index = find_or_add(change.key);
   // What `id` saw and covers is told by `id` from now on: whoever sees `id` sees that too. Of the
   // exclusive classes only the last commit is kept, for it saw the one before; of the shared ones
@@ -158,6 +171,7 @@ void RecentKeys::remember(const KeyChange& change, const Snapshot& snapshot, Com
       return;
     case LockClass::kNoKeyUpdate:
       cell.no_key_update = id;
+      if (planted(Fault::kForgetKeyUpdate)) cell.update = 0;
       return;
     case LockClass::kShare:
     case LockClass::kKeyShare:
@@ -167,12 +181,14 @@ void RecentKeys::remember(const KeyChange& change, const Snapshot& snapshot, Com
   cells()[sharer] =
       Cell{change.key, id, static_cast<CommitId>(change.lock_class), cells()[index].sharers, kNone};
   cells()[index].sharers = sharer;
+  ++sharer_count_;
 }
 
 bool RecentKeys::remember_whole(CommitId id) {
   if (whole_count_ > 0 && whole_[whole_count_ - 1] == id) return true;
-  if (whole_count_ == kWholeCommitsMax) return false;
+  if (whole_count_ == whole_count_max_) return false;
   whole_[whole_count_++] = id;
+  ++counters_.commits_remembered_whole;
   return true;
 }
 
@@ -185,19 +201,17 @@ void RecentKeys::sweep_bucket(std::uint32_t bucket, CommitId horizon) {
     if (cell.no_key_update < horizon) cell.no_key_update = 0;
     CellIndex* sharer_link = &cell.sharers;
     while (*sharer_link != kNone) {
-      const CellIndex sharer = *sharer_link;
-      if (cells()[sharer].update < horizon) {
-        *sharer_link = cells()[sharer].next;
-        free_cell(sharer);
+      if (cells()[*sharer_link].update < horizon) {
+        drop_sharer(sharer_link);
       } else {
-        sharer_link = &cells()[sharer].next;
+        sharer_link = &cells()[*sharer_link].next;
       }
     }
     if (cell.update == 0 && cell.no_key_update == 0 && cell.sharers == kNone) {
       *link = cell.next;
       free_cell(at);
       --key_count_;
-      ++swept_key_count_;
+      ++counters_.keys_swept;
     } else {
       link = &cell.next;
     }
@@ -205,6 +219,9 @@ void RecentKeys::sweep_bucket(std::uint32_t bucket, CommitId horizon) {
 }
 
 void RecentKeys::sweep(CommitId horizon, std::size_t bucket_count_max) {
+  horizon_ = std::max(horizon_, horizon);
+  ++counters_.sweeps;
+  if (planted(Fault::kSweepTooEarly)) ++horizon;
   whole_count_ = static_cast<std::uint32_t>(
       std::remove_if(whole_, whole_ + whole_count_, [&](CommitId id) { return id < horizon; }) -
       whole_);
@@ -259,7 +276,7 @@ void RecentKeys::merge_bucket() {
 void RecentKeys::shrink() {
   // Only when three quarters lie idle, so that a steady load never moves cells about.
   const std::uint32_t live = cells_touched_ - cells_free_;
-  if (cells_touched_ >= 4 * kBucketCountMin && live < cells_touched_ / 4) compact();
+  if (cells_touched_ >= kCompactedFrom && live < cells_touched_ / 4) compact();
   while (bucket_count_ > kBucketCountMin && key_count_ < bucket_count_ / 4) merge_bucket();
   sweep_cursor_ = std::min(sweep_cursor_, bucket_count_);
 }
@@ -273,6 +290,7 @@ RecentKeys::CellIndex RecentKeys::relocate(CellIndex index, CellIndex limit) {
 }
 
 void RecentKeys::compact() {
+  ++counters_.compactions;
   const std::uint32_t live = cells_touched_ - cells_free_;
   // Keep of the free list what lies below the limit: exactly as many cells as are live above it.
   CellIndex rest = free_list_;
@@ -298,10 +316,35 @@ void RecentKeys::compact() {
 
 RecentKeysFigures RecentKeys::figures() const {
   return {.key_count = key_count_,
+          .sharer_count = sharer_count_,
           .size_bytes_used = sizeof(RecentKeys) + std::uint64_t{cells_touched_} * sizeof(Cell) +
                              std::uint64_t{bucket_count_} * sizeof(CellIndex),
+          .size_bytes_max = size_bytes_,
           .whole_commit_count = whole_count_,
-          .swept_key_count = swept_key_count_};
+          .whole_commit_count_max = whole_count_max_,
+          .horizon = horizon_};
+}
+
+void RecentKeys::count(const Decision& decision) {
+  switch (decision.verdict) {
+    case Verdict::kCommitted:
+      ++counters_.committed;
+      return;
+    case Verdict::kConflict:
+      if (decision.as_a_whole) {
+        ++counters_.whole_conflicts;
+      } else {
+        ++counters_.key_conflicts[static_cast<int>(decision.theirs)]
+                                 [static_cast<int>(decision.ours.lock_class)];
+      }
+      return;
+    case Verdict::kSchemaChanged:
+      ++counters_.schema_changed;
+      return;
+    case Verdict::kNoRoom:
+      ++counters_.no_room;
+      return;
+  }
 }
 
 std::span<std::byte> RecentKeys::idle_memory() {

@@ -28,7 +28,7 @@ Snapshot sees_below(CommitId id) { return {id, id, {}}; }
 
 Verdict commit(RecentKeys& table, CommitId id, const Snapshot& snapshot,
                std::vector<KeyChange> changes) {
-  return decide({id, snapshot, changes}, table);
+  return decide({id, snapshot, changes}, table).verdict;
 }
 
 TEST(RecentKeys, TakesLittleWhenItHoldsLittle) {

@@ -26,9 +26,13 @@ struct KeyHash {
 enum class LockClass : std::uint8_t { kKeyShare, kShare, kNoKeyUpdate, kUpdate };
 inline constexpr int kLockClassCount = 4;
 
+/// The table that a key belongs to, in the caller's numbering. For counting, never for deciding.
+using TableNumber = std::uint32_t;
+
 struct KeyChange {
   KeyHash key;
   LockClass lock_class = LockClass::kUpdate;
+  TableNumber table = 0;
 };
 
 /// What a transaction reads: every commit below `floor`, none from `ceiling` on, and of those
@@ -41,11 +45,22 @@ struct Snapshot {
   [[nodiscard]] bool sees(CommitId id) const;
 };
 
+/// An ordered number of a state of the catalogue; each schema change makes a greater one. 0: none.
+using CatalogueVersion = std::uint64_t;
+
+/// Which catalogue the record was made under. A change that the transaction may ignore (a comment,
+/// a new table) is not in `changed`; whoever fills it in decides that.
+struct CatalogueUse {
+  CatalogueVersion seen = 0;     // the state that the transaction works with
+  CatalogueVersion changed = 0;  // the last change of any table that the record touches
+};
+
 /// All that the verdict depends on besides the table of recent keys. Borrowed for the call.
 struct WriteRecord {
   CommitId commit_id = 0;
   Snapshot snapshot;
   std::span<const KeyChange> changes;
+  CatalogueUse catalogue = {};
 };
 
 }  // namespace zorya::adjudicator

@@ -41,6 +41,9 @@ void claim_keys() {
     case adjudicator::Verdict::kConflict:
       ++counters().conflicts;
       break;
+    case adjudicator::Verdict::kSchemaChanged:
+      ++counters().schema_changed;
+      raise_schema_changed();
     case adjudicator::Verdict::kNoRoom:
       ++counters().no_room;
       break;

@@ -291,9 +291,9 @@ void refuse_newer_index(const KeySpace& space) {
   if (XidInMVCCSnapshot(space.made_by, GetTransactionSnapshot())) raise_schema_changed();
 }
 
-void add_key(WriteSet& set, const KeyHash& hash) {
+void add_key(WriteSet& set, const KeyHash& hash, Relation relation) {
   pg::enter([&]() -> pg::Result<void> {
-    set.add_key({hash, LockClass::kUpdate});
+    set.add_key({hash, LockClass::kUpdate, RelationGetRelid(relation)});
     return {};
   });
 }
@@ -317,7 +317,7 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
       continue;
     }
     if (planted("skip_unique_key")) continue;
-    add_key(set, now);
+    add_key(set, now, relation);
   }
   if (state != nullptr) FreeExecutorState(state);
 }

@@ -24,7 +24,7 @@ using adjudicator::RecentKeys;
 
 constexpr const char* kTrancheName = "zorya_adjudicator";
 
-// Layout 1. Written by the postmaster at the start; then the counters by any backend, the rest
+// Layout 2. Written by the postmaster at the start; then the counters by any backend, the rest
 // under the decision lock.
 struct SharedState {
   std::uint32_t layout_version;
@@ -34,6 +34,7 @@ struct SharedState {
   std::uint64_t swept_bucket_count;     // looked at since the horizon became that
   std::uint64_t keys_decided;           // since the last sweep
   std::uint64_t touched_bytes_high;     // of the table, since pages were last given back
+  TableConflicts table_conflicts[kTablesCountedMax];
 };
 
 SharedState* shared = nullptr;
@@ -60,7 +61,7 @@ void startup() {
       ShmemInitStruct("zorya commit counters", sizeof(SharedState), &found));
   if (!found) {
     new (shared) SharedState{};
-    shared->layout_version = 1;
+    shared->layout_version = 2;
   }
   void* memory = ShmemInitStruct("zorya recent keys", recent_keys_size_bytes(), &found);
   // The table is laid over the memory once; it keeps no pointers.
@@ -90,10 +91,11 @@ void give_back_idle_pages() {
 void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_count) {
   constexpr std::size_t kBucketsPerKey = 4;
   constexpr std::size_t kSweepsPerRound = 16;
-  if (horizon != shared->swept_horizon) {
+  if (horizon > shared->swept_horizon) {
     shared->swept_horizon = horizon;
     shared->swept_bucket_count = 0;
   }
+  horizon = shared->swept_horizon;  // what held once holds on
   const std::size_t all = recent_keys->bucket_count();
   const std::size_t keys = shared->keys_decided + coming_key_count;
   shared->keys_decided = 0;
@@ -103,6 +105,16 @@ void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_cou
   recent_keys->sweep(horizon, budget);
   shared->swept_bucket_count += budget;
   give_back_idle_pages();
+}
+
+/// Under the decision lock.
+void count_conflict(const adjudicator::Decision& decision) {
+  if (decision.verdict != adjudicator::Verdict::kConflict || decision.as_a_whole) return;
+  TableConflicts* slot = shared->table_conflicts;
+  TableConflicts* const last = slot + kTablesCountedMax - 1;
+  while (slot != last && slot->table != 0 && slot->table != decision.ours.table) ++slot;
+  if (slot != last) slot->table = decision.ours.table;
+  ++slot->by_class[static_cast<std::size_t>(decision.ours.lock_class)];
 }
 
 }  // namespace
@@ -127,20 +139,35 @@ adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
 
   LWLockAcquire(decision_lock, LW_EXCLUSIVE);
   if (sweep) sweep_recent_keys(horizon, record.changes.size());
-  const adjudicator::Verdict verdict = adjudicator::decide(record, *recent_keys);
+  const adjudicator::Decision decision = adjudicator::decide(record, *recent_keys);
+  count_conflict(decision);
   stop_point("stop_within_decision");
   shared->keys_decided += record.changes.size();
   shared->touched_bytes_high =
       std::max(shared->touched_bytes_high, recent_keys->figures().size_bytes_used);
   LWLockRelease(decision_lock);
-  return verdict;
+  return decision.verdict;
 }
 
-adjudicator::RecentKeysFigures recent_keys_figures() {
+AdjudicatorState adjudicator_state() {
   LWLockAcquire(decision_lock, LW_SHARED);
-  const adjudicator::RecentKeysFigures figures = recent_keys->figures();
+  const AdjudicatorState state{recent_keys->figures(), recent_keys->counters()};
   LWLockRelease(decision_lock);
-  return figures;
+  return state;
+}
+
+adjudicator::RecentKeysFigures recent_keys_figures() { return adjudicator_state().recent_keys; }
+
+std::size_t table_conflicts(std::span<TableConflicts, kTablesCountedMax> out) {
+  LWLockAcquire(decision_lock, LW_SHARED);
+  std::copy_n(shared->table_conflicts, kTablesCountedMax, out.begin());
+  LWLockRelease(decision_lock);
+  const auto used = [](const TableConflicts& table) {
+    return std::any_of(std::begin(table.by_class), std::end(table.by_class),
+                       [](std::uint64_t n) { return n > 0; });
+  };
+  const auto end = std::stable_partition(out.begin(), out.end(), used);
+  return static_cast<std::size_t>(end - out.begin());
 }
 
 }  // namespace zorya::query_processor

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 namespace zorya::query_processor {
 
@@ -11,6 +12,7 @@ namespace zorya::query_processor {
 struct CommitCounters {
   std::atomic<std::uint64_t> committed;         // write sets that the adjudicator let pass
   std::atomic<std::uint64_t> conflicts;         // and those it refused
+  std::atomic<std::uint64_t> schema_changed;    // refused for a catalogue that is no longer theirs
   std::atomic<std::uint64_t> no_room;           // refused because nothing more could be remembered
   std::atomic<std::uint64_t> apply_failures;    // the heap disagreed with the verdict: must stay 0
   std::atomic<std::uint64_t> rows_updated_hot;  // applied without touching an index
@@ -18,6 +20,15 @@ struct CommitCounters {
   std::atomic<std::uint64_t> rows_deleted;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared between processes");
+
+/// Conflicts over keys of one table since the server's start, by the loser's class.
+struct TableConflicts {
+  adjudicator::TableNumber table =
+      0;  // 0: not in use; in the last place: all tables that found none
+  std::uint32_t unused = 0;
+  std::uint64_t by_class[adjudicator::kLockClassCount] = {};
+};
+inline constexpr std::size_t kTablesCountedMax = 256;
 
 /// Asks for shared memory and its lock, and lays it out at the start. Once, in the postmaster.
 void install_shared_state();
@@ -28,6 +39,16 @@ CommitCounters& counters();
 /// transaction; waits only for other verdicts, which take microseconds.
 adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record);
 
+/// How full the table of recent keys is, and what was decided over it. A copy; waits as a verdict
+/// does.
+struct AdjudicatorState {
+  adjudicator::RecentKeysFigures recent_keys;
+  adjudicator::DecisionCounters decisions;
+};
+AdjudicatorState adjudicator_state();
 adjudicator::RecentKeysFigures recent_keys_figures();
+
+/// Copies the conflicts by table into `out` and returns how many there are.
+std::size_t table_conflicts(std::span<TableConflicts, kTablesCountedMax> out);
 
 }  // namespace zorya::query_processor

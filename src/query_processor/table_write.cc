@@ -231,9 +231,9 @@ Version* push_version(Entry* entry, const WriteSet::Change& change) {
       [&]() -> pg::Result<Version*> { return &backend->write_set.push(*entry, change); });
 }
 
-void add_key(const adjudicator::KeyHash& key, LockClass lock_class) {
+void add_key(Relation relation, const adjudicator::KeyHash& key, LockClass lock_class) {
   pg::enter([&]() -> pg::Result<void> {
-    backend->write_set.add_key({key, lock_class});
+    backend->write_set.add_key({key, lock_class, RelationGetRelid(relation)});
     return {};
   });
 }
@@ -245,7 +245,7 @@ void note_own_row_removed(Relation relation, Located* located) {
   if (made_by_us(relation)) return;
   const WriteSet::RowIdentity identity =
       row_identity(relation, &located->tuple, row_id(&located->tid));
-  if (identity.is_key) add_key(identity.hash, LockClass::kUpdate);
+  if (identity.is_key) add_key(relation, identity.hash, LockClass::kUpdate);
 }
 
 /// Heap's own update, at once. It cannot wait, for nobody else sees the row; it is told that it may
@@ -457,7 +457,7 @@ TM_Result lock(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTable
     if (!made_by_us(relation)) {
       const WriteSet::RowIdentity identity =
           row_identity(relation, &located.tuple, row_id(&located.tid));
-      if (identity.is_key) add_key(identity.hash, lock_class_of(mode));
+      if (identity.is_key) add_key(relation, identity.hash, lock_class_of(mode));
     }
     release(&located);
     return heap_am()->tuple_lock(relation, &located.tid, snapshot, slot, command, mode, policy,

@@ -138,8 +138,8 @@ Version* WriteSet::version_at(RowId transient) noexcept {
 
 bool WriteSet::add_mark(Entry& entry, adjudicator::LockClass lock_class) {
   if (is_marked(entry, lock_class)) return false;
-  add_key({entry.identity, lock_class});
-  if (entry.also_by_place) add_key({entry.place, lock_class});
+  add_key({entry.identity, lock_class, entry.relation});
+  if (entry.also_by_place) add_key({entry.place, lock_class, entry.relation});
   entry.marked_classes |= static_cast<std::uint8_t>(1U << static_cast<unsigned>(lock_class));
   ++mark_count_;
   return true;
@@ -153,8 +153,8 @@ std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
     bool key_changed = !entry.identity_is_key;
     for (const Version* v = entry.newest; v != nullptr; v = v->older) key_changed |= v->key_changed;
     const LockClass lock_class = key_changed ? LockClass::kUpdate : LockClass::kNoKeyUpdate;
-    all_keys_.push_back({entry.identity, lock_class});
-    if (entry.also_by_place) all_keys_.push_back({entry.place, lock_class});
+    all_keys_.push_back({entry.identity, lock_class, entry.relation});
+    if (entry.also_by_place) all_keys_.push_back({entry.place, lock_class, entry.relation});
   }
   return all_keys_;
 }
