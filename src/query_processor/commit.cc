@@ -2,6 +2,7 @@
 
 #include "query_processor/backend.h"
 #include "query_processor/commit_ids.h"
+#include "query_processor/commit_stats.h"
 #include "query_processor/errors.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
@@ -21,7 +22,19 @@ extern "C" {
 namespace zorya::query_processor {
 namespace {
 
+/// Of the COMMIT that runs. One backend, one thread.
+CommitClock commit_clock;
+
 // ------------------------------------------------------------------ the verdict
+
+/// Says at which table, and how the transaction used the key.
+void count_conflict_of(const adjudicator::Decision& decision) {
+  if (decision.as_a_whole) return count_conflict(InvalidOid, ConflictKind::kWhole);
+  ConflictKind kind = ConflictKind::kMark;
+  if (decision.ours.lock_class == adjudicator::LockClass::kUpdate) kind = ConflictKind::kKey;
+  if (decision.ours.lock_class == adjudicator::LockClass::kNoKeyUpdate) kind = ConflictKind::kRow;
+  count_conflict(decision.ours.table, kind);
+}
 
 void claim_keys() {
   adjudicator::WriteRecord record;
@@ -34,18 +47,21 @@ void claim_keys() {
     record.changes =
         record.changes.first(record.changes.size() - backend->write_set.entries_to_apply().size());
   }
-  switch (adjudicate(record)) {
+  const adjudicator::Decision decision = adjudicate(record);
+  switch (decision.verdict) {
     case adjudicator::Verdict::kCommitted:
       ++counters().committed;
       return;
     case adjudicator::Verdict::kConflict:
       ++counters().conflicts;
+      count_conflict_of(decision);
       break;
     case adjudicator::Verdict::kSchemaChanged:
       ++counters().schema_changed;
       raise_schema_changed();
     case adjudicator::Verdict::kNoRoom:
       ++counters().no_room;
+      count_conflict(InvalidOid, ConflictKind::kNoRoom);
       break;
   }
   raise_conflict();
@@ -105,6 +121,7 @@ void enter_into_indexes(OpenTable* table, HeapTuple tuple) {
 /// The heap is the second guard: it must agree with the verdict.
 void heap_disagrees(const Entry& entry, TM_Result result) {
   ++counters().apply_failures;
+  count_conflict(entry.relation, ConflictKind::kHeap);
   backend->applying = false;
   ereport(LOG,
           (errmsg("the heap disagreed with the adjudicator: result %d on table %u, row (%u,%u)",
@@ -176,9 +193,12 @@ void on_transaction(XactEvent event, void*) {
     case XACT_EVENT_PRE_COMMIT:
       if (backend->write_set.nothing_to_commit()) return;
       stop_point("stop_before_verdict");
+      commit_clock.begin();
       claim_keys();
+      commit_clock.ended(CommitPart::kVerdict);
       stop_point("stop_after_verdict");
       apply(/*early=*/false);
+      commit_clock.ended(CommitPart::kApply);
       stop_point("stop_after_apply");
       return;
     case XACT_EVENT_PRE_PREPARE:
@@ -187,7 +207,10 @@ void on_transaction(XactEvent event, void*) {
                       errmsg("unsupported transaction statement: PREPARE TRANSACTION")));
       return;
     case XACT_EVENT_COMMIT:
-      if (!backend->write_set.nothing_to_commit()) stop_point("stop_after_commit");
+      if (!backend->write_set.nothing_to_commit()) {
+        commit_clock.ended(CommitPart::kFlush);
+        stop_point("stop_after_commit");
+      }
       forget_everything();
       return;
     case XACT_EVENT_ABORT:

@@ -1,5 +1,6 @@
 #include "query_processor/errors.h"
 
+#include "query_processor/commit_stats.h"
 #include "query_processor/pg/server.h"
 
 namespace zorya::query_processor {
@@ -11,6 +12,7 @@ void raise_conflict() {
 }
 
 void raise_schema_changed() {
+  count_conflict(InvalidOid, ConflictKind::kSchema);
   ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                   errmsg("schema has been updated by another transaction (OC001)")));
   pg_unreachable();

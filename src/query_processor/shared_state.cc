@@ -34,7 +34,6 @@ struct SharedState {
   std::uint64_t swept_bucket_count;     // looked at since the horizon became that
   std::uint64_t keys_decided;           // since the last sweep
   std::uint64_t touched_bytes_high;     // of the table, since pages were last given back
-  TableConflicts table_conflicts[kTablesCountedMax];
 };
 
 SharedState* shared = nullptr;
@@ -107,16 +106,6 @@ void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_cou
   give_back_idle_pages();
 }
 
-/// Under the decision lock.
-void count_conflict(const adjudicator::Decision& decision) {
-  if (decision.verdict != adjudicator::Verdict::kConflict || decision.as_a_whole) return;
-  TableConflicts* slot = shared->table_conflicts;
-  TableConflicts* const last = slot + kTablesCountedMax - 1;
-  while (slot != last && slot->table != 0 && slot->table != decision.ours.table) ++slot;
-  if (slot != last) slot->table = decision.ours.table;
-  ++slot->by_class[static_cast<std::size_t>(decision.ours.lock_class)];
-}
-
 }  // namespace
 
 void install_shared_state() {
@@ -128,7 +117,7 @@ void install_shared_state() {
 
 CommitCounters& counters() { return shared->counters; }
 
-adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
+adjudicator::Decision adjudicate(const adjudicator::WriteRecord& record) {
   // The horizon is taken before the lock: an older one only keeps more. So is the count, which may
   // be off by what others decide now.
   constexpr std::uint64_t kKeysBetweenSweeps = 64;
@@ -140,13 +129,12 @@ adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record) {
   LWLockAcquire(decision_lock, LW_EXCLUSIVE);
   if (sweep) sweep_recent_keys(horizon, record.changes.size());
   const adjudicator::Decision decision = adjudicator::decide(record, *recent_keys);
-  count_conflict(decision);
   stop_point("stop_within_decision");
   shared->keys_decided += record.changes.size();
   shared->touched_bytes_high =
       std::max(shared->touched_bytes_high, recent_keys->figures().size_bytes_used);
   LWLockRelease(decision_lock);
-  return decision.verdict;
+  return decision;
 }
 
 AdjudicatorState adjudicator_state() {
@@ -157,17 +145,5 @@ AdjudicatorState adjudicator_state() {
 }
 
 adjudicator::RecentKeysFigures recent_keys_figures() { return adjudicator_state().recent_keys; }
-
-std::size_t table_conflicts(std::span<TableConflicts, kTablesCountedMax> out) {
-  LWLockAcquire(decision_lock, LW_SHARED);
-  std::copy_n(shared->table_conflicts, kTablesCountedMax, out.begin());
-  LWLockRelease(decision_lock);
-  const auto used = [](const TableConflicts& table) {
-    return std::any_of(std::begin(table.by_class), std::end(table.by_class),
-                       [](std::uint64_t n) { return n > 0; });
-  };
-  const auto end = std::stable_partition(out.begin(), out.end(), used);
-  return static_cast<std::size_t>(end - out.begin());
-}
 
 }  // namespace zorya::query_processor

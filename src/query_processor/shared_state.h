@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <span>
 
 namespace zorya::query_processor {
 
@@ -21,15 +20,6 @@ struct CommitCounters {
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared between processes");
 
-/// Conflicts over keys of one table since the server's start, by the loser's class.
-struct TableConflicts {
-  adjudicator::TableNumber table =
-      0;  // 0: not in use; in the last place: all tables that found none
-  std::uint32_t unused = 0;
-  std::uint64_t by_class[adjudicator::kLockClassCount] = {};
-};
-inline constexpr std::size_t kTablesCountedMax = 256;
-
 /// Asks for shared memory and its lock, and lays it out at the start. Once, in the postmaster.
 void install_shared_state();
 
@@ -37,7 +27,7 @@ CommitCounters& counters();
 
 /// Decides under the decision lock, and keeps the table of recent keys swept. Any backend, in a
 /// transaction; waits only for other verdicts, which take microseconds.
-adjudicator::Verdict adjudicate(const adjudicator::WriteRecord& record);
+adjudicator::Decision adjudicate(const adjudicator::WriteRecord& record);
 
 /// How full the table of recent keys is, and what was decided over it. A copy; waits as a verdict
 /// does.
@@ -47,8 +37,5 @@ struct AdjudicatorState {
 };
 AdjudicatorState adjudicator_state();
 adjudicator::RecentKeysFigures recent_keys_figures();
-
-/// Copies the conflicts by table into `out` and returns how many there are.
-std::size_t table_conflicts(std::span<TableConflicts, kTablesCountedMax> out);
 
 }  // namespace zorya::query_processor

@@ -1,4 +1,5 @@
 #include "query_processor/backend.h"
+#include "query_processor/commit_stats.h"
 #include "query_processor/errors.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/identity.h"
@@ -154,10 +155,11 @@ bool is_own(HeapTupleHeader header) {
          TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(header));
 }
 
-void refuse_unseen(HeapTupleHeader header) {
+void refuse_unseen(Relation relation, HeapTupleHeader header) {
   const TransactionId maker = HeapTupleHeaderGetXmin(header);
   if (TransactionIdIsNormal(maker) && !HeapTupleHeaderXminFrozen(header) &&
       XidInMVCCSnapshot(maker, GetTransactionSnapshot())) {
+    count_conflict(RelationGetRelid(relation), ConflictKind::kSeen);
     raise_conflict();
   }
 }
@@ -191,7 +193,7 @@ void locate(Relation relation, ItemPointer tid, CommandId command, TM_FailureDat
     located->where = Where::kOwn;
     return;
   }
-  refuse_unseen(located->tuple.t_data);
+  refuse_unseen(relation, located->tuple.t_data);
   located->where = Where::kOthers;
   located->entry = entry_of(relation, located);
 }

@@ -8,10 +8,17 @@ REVOKE ALL ON FUNCTION sys.btree_table_handler(internal) FROM PUBLIC;
 
 CREATE ACCESS METHOD "btree-table" TYPE TABLE HANDLER sys.btree_table_handler;
 
--- For the owner of the server: what was decided since its start, and what the adjudicator remembers.
+-- What was decided since the start of the server, and what the adjudicator remembers; 30_sys.sql has the views.
 CREATE FUNCTION sys.commit_stats(
     OUT committed bigint, OUT conflicts bigint, OUT no_room bigint, OUT apply_failures bigint,
     OUT rows_updated_hot bigint, OUT rows_updated bigint, OUT rows_deleted bigint,
-    OUT recent_keys bigint, OUT recent_keys_bytes bigint, OUT commits_known_as_a_whole bigint)
+    OUT recent_keys bigint, OUT recent_keys_bytes bigint, OUT commits_known_as_a_whole bigint,
+    OUT schema_changed bigint, OUT recent_keys_bytes_max bigint, OUT recent_sharers bigint,
+    OUT commits_remembered_whole bigint, OUT keys_swept bigint, OUT sweeps bigint)
   LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_commit_stats';
-REVOKE ALL ON FUNCTION sys.commit_stats() FROM PUBLIC;
+CREATE FUNCTION sys.conflict_stats(OUT relation oid, OUT kind text, OUT conflicts bigint)
+  RETURNS SETOF record LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_conflict_stats';
+CREATE FUNCTION sys.commit_times(OUT part text, OUT below_us bigint, OUT commits bigint)
+  RETURNS SETOF record LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_commit_times';
+REVOKE ALL ON FUNCTION sys.commit_stats(), sys.conflict_stats(), sys.commit_times() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sys.commit_stats(), sys.conflict_stats(), sys.commit_times() TO admin;

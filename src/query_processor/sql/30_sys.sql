@@ -27,6 +27,18 @@ CREATE FUNCTION sys.dsql_major_version() RETURNS integer LANGUAGE sql IMMUTABLE 
 CREATE PROCEDURE sys.wait_for_job(job_id text, INOUT completed boolean DEFAULT NULL)
   LANGUAGE C AS 'zorya_query_processor', 'zorya_wait_for_job';
 
+-- The commit path, for admin (docs/transactions.md): since the start of the server.
+CREATE VIEW sys.commit_stats AS SELECT * FROM sys.commit_stats();
+CREATE VIEW sys.conflict_stats AS
+  SELECT s.relation AS table_id,
+         (SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = s.relation) AS table_name,
+         s.kind, s.conflicts
+  FROM sys.conflict_stats() s;
+CREATE VIEW sys.commit_times AS SELECT * FROM sys.commit_times();
+GRANT SELECT ON sys.commit_stats, sys.conflict_stats, sys.commit_times TO admin;
+
 -- The rules of the gate as rows, for the owner: docs/sql.md is made from them.
 CREATE FUNCTION sys.gate_rules(OUT area text, OUT sql text, OUT answer text, OUT sqlstate text, OUT message text,
                                OUT source text)
