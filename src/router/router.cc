@@ -94,7 +94,8 @@ class ThreadedRouter final : public Router {
       promise->set_value({.sessions = shared->sessions.size(),
                           .half_open = shared->half_open.size(),
                           .accepted = shared->accepted,
-                          .refused = shared->refused});
+                          .refused = shared->refused,
+                          .wounds = shared->wounds});
     });
     if (future.wait_for(kStopTime) != std::future_status::ready) return {};
     return future.get();

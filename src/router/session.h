@@ -54,6 +54,7 @@ struct Shared {
   std::array<char, 64 << 10> buffer{};
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
+  WoundCounts wounds;
   bool stopping = false;
   // The last member: its end destroys what still waits in it, and sessions with that, which take
   // themselves out of the lists above.

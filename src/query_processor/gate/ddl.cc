@@ -1,6 +1,7 @@
 #include "query_processor/gate/ddl.h"
 
 #include "query_processor/errors.h"
+#include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/rules.h"
 
 extern "C" {
@@ -124,6 +125,7 @@ void run_ddl(void (*body)(void*), void* argument) {
     run_guarded(
         [](void* data) {
           const auto* inner = static_cast<Call*>(data);
+          announce_schema_change();
           enter_lane_on_account();
           inner->body(inner->argument);
         },

@@ -2,6 +2,7 @@
 
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
+#include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/gate/schema_change.h"
 #include "query_processor/gate/version.h"
@@ -138,6 +139,7 @@ void install() {
   report_service_version();
   install_transaction_notes();
   install_transaction_size();
+  install_router_notices();
   set_next_utility(ProcessUtility_hook);
   ProcessUtility_hook = on_utility;
   next_analyze = post_parse_analyze_hook;

@@ -1,0 +1,47 @@
+#include "query_processor/gate/router_notices.h"
+
+#include "query_processor/gate/settings.h"
+#include "query_processor/pg/server.h"
+
+extern "C" {
+#include "access/xact.h"
+#include "storage/ipc.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+}
+
+namespace zorya::query_processor::gate {
+namespace {
+
+bool router_listens = false;
+
+/// A backend that ends (terminated, or its client is gone) with a transaction that did not commit:
+/// without this nobody could tell whether the statement that was running has committed.
+void report_abort_at_end(XactEvent event, void* /*argument*/) {
+  if (event != XACT_EVENT_ABORT || !proc_exit_inprogress || !router_listens) return;
+  ereport(NOTICE, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '3')), errmsg("aborted")));
+}
+
+void report_changes_of_settable_parameters() {
+  config_generic** variables = get_guc_variables();
+  for (int i = 0; i < GetNumConfigOptions(); ++i) {
+    if (is_settable(variables[i]->name)) variables[i]->flags |= GUC_REPORT;
+  }
+}
+
+}  // namespace
+
+void install_router_notices() {
+  DefineCustomBoolVariable("zorya.router_listens", "Set by the session router.", nullptr,
+                           &router_listens, false, PGC_BACKEND, GUC_NO_SHOW_ALL, nullptr, nullptr,
+                           nullptr);
+  RegisterXactCallback(report_abort_at_end, nullptr);
+  report_changes_of_settable_parameters();
+}
+
+void announce_schema_change() {
+  if (!router_listens) return;
+  ereport(NOTICE, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '2')), errmsg("schema change")));
+}
+
+}  // namespace zorya::query_processor::gate

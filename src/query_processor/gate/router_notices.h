@@ -1,0 +1,17 @@
+#pragma once
+
+namespace zorya::query_processor::gate {
+
+/// What the session router is told beside the answers, and clients are not. Once, in the
+/// postmaster, which its backends inherit: the setting by which the router asks for it (in the
+/// startup packet; no session can change it), and a ParameterStatus for every change of a parameter
+/// that a session may set, by which the router knows what a fresh backend in the place of a lost
+/// one must be set to.
+void install_router_notices();
+
+/// A schema change begins here: from now on it may wait for a lock. The router hears of it before
+/// the wait begins (NOTICE ZR002, flushed), and ends those who hold the lock. Nothing is sent to a
+/// session that did not ask for it. Plain frame; can raise.
+void announce_schema_change();
+
+}  // namespace zorya::query_processor::gate
