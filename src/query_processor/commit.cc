@@ -156,6 +156,7 @@ void apply_entry(OpenTable* table, Entry* entry, CommandId command, bool early) 
     }
   }
   entry->applied_in = GetCurrentSubTransactionId();
+  entry->applied_by = command;
 }
 
 void apply(bool early) {

@@ -46,7 +46,7 @@ bool is_hidden(IndexScanDesc scan) {
       heap_hot_search_buffer(&tid, table, buffer, scan->xs_snapshot, &tuple, nullptr, true);
   UnlockReleaseBuffer(buffer);
   if (!found) return true;
-  const Entry* entry = backend->write_set.find(RelationGetRelid(table), row_id(&tid));
+  const Entry* entry = backend->write_set.find_changed(RelationGetRelid(table), row_id(&tid));
   if (entry == nullptr) return false;
   const Version* version = WriteSet::visible(*entry, scan->xs_snapshot->curcid);
   return version != nullptr && version->tuple == nullptr;

@@ -43,7 +43,8 @@ bool pass_through_write_set(Relation relation, Snapshot snapshot, TupleTableSlot
     default:
       break;
   }
-  Entry* entry = backend->write_set.find(RelationGetRelid(relation), row_id(&slot->tts_tid));
+  Entry* entry =
+      backend->write_set.find_changed(RelationGetRelid(relation), row_id(&slot->tts_tid));
   if (entry == nullptr) return true;
   Version* version = WriteSet::visible(*entry, command_of(snapshot));
   if (version == nullptr) return true;
@@ -136,28 +137,42 @@ bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
     Version* version = version_or_error(tid);
     if (version->tuple == nullptr) return false;
     const Entry& entry = *version->entry;
-    if (!any &&
-        (entry.applied_in != 0 || WriteSet::visible(entry, command_of(snapshot)) != version))
-      return false;
+    if (!any) {
+      const CommandId command = command_of(snapshot);
+      const bool replaced = entry.applied_in != 0 && entry.applied_by < command;
+      if (replaced || WriteSet::visible(entry, command) != version) return false;
+    }
     store_version(version, slot);
     return true;
   }
   if (!heap_am()->tuple_fetch_row_version(relation, tid, snapshot, slot)) return false;
   if (any || !rows_are_pending()) return true;
-  const Entry* entry = backend->write_set.find(RelationGetRelid(relation), row_id(tid));
+  const Entry* entry = backend->write_set.find_changed(RelationGetRelid(relation), row_id(tid));
   if (entry == nullptr || WriteSet::visible(*entry, command_of(snapshot)) == nullptr) return true;
   ExecClearTuple(slot);
   return false;
+}
+
+/// True if the row at `place`, which this transaction wrote, is what the snapshot sees.
+bool sees_row_at(Relation relation, RowId place, Snapshot snapshot) {
+  ItemPointerData tid = item_pointer(place);
+  TupleTableSlot* slot =
+      MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsBufferHeapTuple);
+  const bool seen = heap_am()->tuple_fetch_row_version(relation, &tid, snapshot, slot);
+  ExecDropSingleTupleTableSlot(slot);
+  return seen;
 }
 
 bool satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot snapshot) {
   if (WriteSet::is_transient(row_id(&slot->tts_tid))) {
     const Version* version = version_or_error(&slot->tts_tid);
     const Entry& entry = *version->entry;
-    return entry.applied_in != 0 || WriteSet::visible(entry, command_of(snapshot)) == version;
+    if (entry.applied_in == 0) return WriteSet::visible(entry, command_of(snapshot)) == version;
+    return entry.newest == version && sees_row_at(relation, entry.applied_row, snapshot);
   }
   if (!heap_am()->tuple_satisfies_snapshot(relation, slot, snapshot)) return false;
-  const Entry* entry = backend->write_set.find(RelationGetRelid(relation), row_id(&slot->tts_tid));
+  const Entry* entry =
+      backend->write_set.find_changed(RelationGetRelid(relation), row_id(&slot->tts_tid));
   return entry == nullptr || WriteSet::visible(*entry, command_of(snapshot)) == nullptr;
 }
 
@@ -167,22 +182,32 @@ bool tid_valid(TableScanDesc scan, ItemPointer tid) {
   return version != nullptr && version->entry->relation == RelationGetRelid(scan->rs_rd);
 }
 
-/// For WHERE CURRENT OF and tid scans: the version of the same row that the scan sees.
+/// For WHERE CURRENT OF and tid scans: the version of the same row that the scan sees. It may be
+/// pending, or lie where the row was moved to or was written before a schema change; from there
+/// heap's own chain goes on.
 void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
   const Entry* entry = nullptr;
   if (WriteSet::is_transient(row_id(tid))) {
     entry = version_or_error(tid)->entry;
   } else {
     heap_am()->tuple_get_latest_tid(scan, tid);
-    entry = backend->write_set.find(RelationGetRelid(scan->rs_rd), row_id(tid));
+    entry = backend->write_set.find_any(RelationGetRelid(scan->rs_rd), row_id(tid));
   }
   if (entry == nullptr) return;
-  if (entry->applied_in != 0) {
+  const bool applied = entry->applied_in != 0;
+  const Version* version =
+      applied ? entry->newest : WriteSet::visible(*entry, command_of(scan->rs_snapshot));
+  if (version == nullptr) {
+    *tid = item_pointer(entry->base);
+  } else if (version->tuple == nullptr && version->moved_to != RowId{}) {
+    *tid = item_pointer(version->moved_to);
+    heap_am()->tuple_get_latest_tid(scan, tid);
+  } else if (applied) {
     *tid = item_pointer(entry->applied_row);
-    return;
+    heap_am()->tuple_get_latest_tid(scan, tid);
+  } else {
+    *tid = item_pointer(version->transient);
   }
-  const Version* version = WriteSet::visible(*entry, command_of(scan->rs_snapshot));
-  *tid = item_pointer(version != nullptr ? version->transient : entry->base);
 }
 
 }  // namespace

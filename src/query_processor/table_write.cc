@@ -319,11 +319,12 @@ void insert_near(Relation relation, Located* located, HeapTuple tuple, TupleTabl
 /// into the indexes, is made at once. Unique checks work because the old one is hidden.
 void move_row(Relation relation, Located* located, HeapTuple tuple, TupleTableSlot* slot,
               CommandId command, bool key_changed) {
-  push_version(located->entry, {.command = command,
-                                .subtransaction = GetCurrentSubTransactionId(),
-                                .tuple = nullptr,
-                                .key_changed = key_changed});
+  Version* hidden = push_version(located->entry, {.command = command,
+                                                  .subtransaction = GetCurrentSubTransactionId(),
+                                                  .tuple = nullptr,
+                                                  .key_changed = key_changed});
   insert_near(relation, located, tuple, slot, command);
+  hidden->moved_to = row_id(&slot->tts_tid);
   TupleTableSlot* before = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
   ExecStoreHeapTuple(&located->tuple, before, false);
   collect_keys(backend->write_set, relation, slot, before);

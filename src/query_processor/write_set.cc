@@ -47,6 +47,11 @@ Entry* WriteSet::find(RelationId relation, RowId row) const noexcept {
   return entry != nullptr && entry->newest != nullptr && entry->applied_in == 0 ? entry : nullptr;
 }
 
+Entry* WriteSet::find_changed(RelationId relation, RowId row) const noexcept {
+  Entry* entry = find_any(relation, row);
+  return entry != nullptr && entry->newest != nullptr ? entry : nullptr;
+}
+
 Entry& WriteSet::add_entry(RelationId relation, RowId row, RowIdentity identity) {
   entries_.push_back({.relation = relation,
                       .base = row,
@@ -99,6 +104,7 @@ Version& WriteSet::push(Entry& entry, const Change& change) {
                     static_cast<std::uint16_t>(1 + number % kVersionsPerBlock)},
       .entry = &entry,
       .older = entry.newest,
+      .moved_to = {},
       .key_changed = change.key_changed,
       .left_partition = change.left_partition};
   if (entry.newest == nullptr) ++row_count_;

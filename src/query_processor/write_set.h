@@ -36,6 +36,7 @@ struct Entry {
   Version* newest = nullptr;            // none: only marked, or rolled back
   SubtransactionNumber applied_in = 0;  // not 0: written to the heap already, by that one
   RowId applied_row;                    // where to
+  CommandNumber applied_by = 0;         // and as of which command
   std::uint8_t marked_classes = 0;      // a bit per adjudicator::LockClass among the keys
 };
 
@@ -48,6 +49,7 @@ struct Version {
   RowId transient;
   Entry* entry = nullptr;
   Version* older = nullptr;
+  RowId moved_to{};  // of a row that was replaced by a new one: where that is
   bool key_changed = false;
   bool left_partition = false;
 };
@@ -66,6 +68,9 @@ class WriteSet {
 
   /// The entry of a row if a version of it is pending; null if not, or if it is applied already.
   [[nodiscard]] Entry* find(RelationId relation, RowId row) const noexcept;
+  /// For readers: the entry of a row that was changed, applied or not. After an early apply a
+  /// snapshot of before it still reads the row at its old place.
+  [[nodiscard]] Entry* find_changed(RelationId relation, RowId row) const noexcept;
   /// True if the heap block may hold a row with an entry; false is certain. One bit per hash, so
   /// that pages without changes are read at the heap's own speed.
   [[nodiscard]] bool may_hold(RelationId relation, std::uint32_t block) const noexcept;

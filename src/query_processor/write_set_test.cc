@@ -73,6 +73,7 @@ TEST_F(WriteSetTest, ARollbackTakesBackVersionsKeysAndCounts) {
   set.abort_subtransaction(2);
   EXPECT_EQ(WriteSet::visible(row, kNow)->tuple, &a);
   EXPECT_EQ(set.find(kTable, {1, 2}), nullptr);
+  EXPECT_EQ(set.find_changed(kTable, {1, 2}), nullptr);
   EXPECT_EQ(set.row_count(), 1u);
   EXPECT_EQ(set.hidden_count(), 0u);
   ASSERT_EQ(set.keys_to_adjudicate().size(), 2u);
@@ -85,6 +86,7 @@ TEST_F(WriteSetTest, ARollbackRevivesWhatWasAppliedInIt) {
   set.start_subtransaction(2);
   row.applied_in = 2;
   EXPECT_EQ(set.find(kTable, {1, 1}), nullptr);
+  EXPECT_EQ(set.find_changed(kTable, {1, 1}), &row);  // an older snapshot may read it still
   EXPECT_TRUE(set.entries_to_apply().empty());
   set.abort_subtransaction(2);
   EXPECT_EQ(set.find(kTable, {1, 1}), &row);
