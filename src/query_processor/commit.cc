@@ -4,6 +4,7 @@
 #include "query_processor/commit_ids.h"
 #include "query_processor/commit_stats.h"
 #include "query_processor/errors.h"
+#include "query_processor/forced_outcomes.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
 #include "query_processor/pg/boundary.h"
@@ -186,6 +187,7 @@ void forget_everything() {
   backend->memory = nullptr;  // went with the transaction
   backend->applying = false;
   backend->building = 0;
+  forget_forced();
   release_retired_keys();
 }
 
@@ -194,12 +196,15 @@ void on_transaction(XactEvent event, void*) {
     case XACT_EVENT_PRE_COMMIT:
       if (backend->write_set.nothing_to_commit()) return;
       stop_point("stop_before_verdict");
+      come_to(CommitPoint::kBeforeVerdict);
       commit_clock.begin();
       claim_keys();
       commit_clock.ended(CommitPart::kVerdict);
       stop_point("stop_after_verdict");
+      come_to(CommitPoint::kAfterVerdict);
       apply(/*early=*/false);
       commit_clock.ended(CommitPart::kApply);
+      come_to(CommitPoint::kAfterApply);
       stop_point("stop_after_apply");
       return;
     case XACT_EVENT_PRE_PREPARE:
@@ -210,6 +215,7 @@ void on_transaction(XactEvent event, void*) {
     case XACT_EVENT_COMMIT:
       if (!backend->write_set.nothing_to_commit()) {
         commit_clock.ended(CommitPart::kFlush);
+        come_to(CommitPoint::kAfterFlush);
         stop_point("stop_after_commit");
       }
       forget_everything();

@@ -13,6 +13,10 @@ void raise_conflict() {
 
 void raise_schema_changed() {
   count_conflict(InvalidOid, ConflictKind::kSchema);
+  raise_schema_error();
+}
+
+void raise_schema_error() {
   ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                   errmsg("schema has been updated by another transaction (OC001)")));
   pg_unreachable();

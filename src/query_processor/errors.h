@@ -5,8 +5,10 @@ namespace zorya::query_processor {
 
 /// 40001 OC000: the loser of a conflict, at COMMIT.
 [[noreturn]] void raise_conflict();
-/// 40001 OC001: the catalogue is newer than the transaction.
+/// 40001 OC001: the catalogue is newer than the transaction. Counted.
 [[noreturn]] void raise_schema_changed();
+/// The same, uncounted.
+[[noreturn]] void raise_schema_error();
 /// 0A000: a level other than REPEATABLE READ reached a table.
 [[noreturn]] void raise_isolation_level(const char* level);
 /// 54000: more rows changed (or marked) than a transaction may.

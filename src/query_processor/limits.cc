@@ -2,6 +2,7 @@
 
 #include "query_processor/backend.h"
 #include "query_processor/errors.h"
+#include "query_processor/forced_outcomes.h"
 #include "query_processor/session.h"
 #include "query_processor/settings.h"
 
@@ -26,8 +27,8 @@ void check_room_for_mark() {
 
 void check_transaction_age() {
   if (!is_client_session()) return;
-  const TimestampTz age_us =
-      GetCurrentStatementStartTimestamp() - GetCurrentTransactionStartTimestamp();
+  const TimestampTz age_us = GetCurrentStatementStartTimestamp() -
+                             GetCurrentTransactionStartTimestamp() + forced_age_s * USECS_PER_SEC;
   const int age_s_max = settings().transaction_age_s_max;
   if (age_us > static_cast<TimestampTz>(age_s_max) * USECS_PER_SEC)
     raise_age_limit(age_us / USECS_PER_SEC, age_s_max);

@@ -1,6 +1,7 @@
 #include "query_processor/backend.h"
 #include "query_processor/commit.h"
 #include "query_processor/commit_stats.h"
+#include "query_processor/forced_outcomes.h"
 #include "query_processor/gate/gate.h"
 #include "query_processor/hooks.h"
 #include "query_processor/identity.h"
@@ -35,6 +36,7 @@ extern "C" void _PG_init() {
   qp::define_settings();
   qp::install_shared_state();
   qp::install_commit_stats();
+  qp::install_forced_outcomes();
   qp::install_table_am();
   qp::install_identity_cache();
   qp::install_commit();

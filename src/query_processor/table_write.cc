@@ -1,6 +1,7 @@
 #include "query_processor/backend.h"
 #include "query_processor/commit_stats.h"
 #include "query_processor/errors.h"
+#include "query_processor/forced_outcomes.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
@@ -35,6 +36,7 @@ bool made_by_us(Relation relation) { return relation->rd_createSubid != InvalidS
 
 void prepare_insert(Relation relation, int count) {
   check_isolation_level();
+  note_touched(RelationGetRelid(relation));
   if (!made_by_us(relation)) check_room_for_rows(count);
 }
 
@@ -339,6 +341,7 @@ TM_Result update(Relation relation, ItemPointer tid, TupleTableSlot* slot, Comma
                                    failure, mode, new_index_entries);
   }
   check_isolation_level();
+  note_touched(RelationGetRelid(relation));
   gate::hold_row_size(relation, slot);
   *new_index_entries = false;
   *mode = LockTupleNoKeyExclusive;
@@ -377,6 +380,7 @@ TM_Result remove(Relation relation, ItemPointer tid, CommandId command, Snapshot
                                    changing_partition);
   }
   check_isolation_level();
+  note_touched(RelationGetRelid(relation));
   Located located;
   locate(relation, tid, command, failure, &located);
   if (located.where == Where::kRefused) return located.result;
@@ -445,6 +449,7 @@ TM_Result lock(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTable
                                  failure);
   }
   check_isolation_level();
+  note_touched(RelationGetRelid(relation));
   failure->traversed = false;
   Located located;
   locate(relation, tid, command, failure, &located);

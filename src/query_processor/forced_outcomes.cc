@@ -1,0 +1,215 @@
+#include "query_processor/forced_outcomes.h"
+
+#include "query_processor/commit_stats.h"
+#include "query_processor/errors.h"
+#include "query_processor/forced_rules.h"
+#include "query_processor/settings.h"
+
+// GSSAPI's headers are another package; PostgreSQL keeps the layout of its structs without them.
+#undef ENABLE_GSS
+
+extern "C" {
+#include "access/xact.h"
+#include "libpq/auth.h"
+#include "libpq/libpq-be.h"
+#include "libpq/libpq.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+}
+
+#include <sys/socket.h>
+
+#include <atomic>
+
+namespace zorya::query_processor {
+
+bool forced_outcomes_on = false;
+int forced_age_s = 0;
+
+namespace forced {
+namespace {
+
+constexpr const char* kTrancheName = "zorya_forced_outcomes";
+/// Tells the session router that the client's connection is to end without a word.
+constexpr int kDropNotice = MAKE_SQLSTATE('Z', 'R', '0', '0', '9');
+
+struct Shared {
+  std::atomic<bool> schema_done;
+  std::int64_t next_id = 1;
+  std::size_t rule_count = 0;
+  std::array<Rule, kRulesMax> rules;
+};
+
+Shared* shared = nullptr;
+LWLock* lock = nullptr;
+shmem_request_hook_type previous_request = nullptr;
+shmem_startup_hook_type previous_startup = nullptr;
+ClientAuthentication_hook_type previous_authentication = nullptr;
+
+/// The tables that this transaction changes or marks rows of; there are at most 1,000.
+std::array<Oid, 1000> touched;
+std::size_t touched_count = 0;
+
+void request() {
+  if (previous_request != nullptr) previous_request();
+  RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
+  RequestNamedLWLockTranche(kTrancheName, 1);
+}
+
+void startup() {
+  if (previous_startup != nullptr) previous_startup();
+  bool found = false;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  shared = static_cast<Shared*>(ShmemInitStruct("zorya forced outcomes", sizeof(Shared), &found));
+  if (!found) new (shared) Shared{};
+  lock = &GetNamedLWLockTranche(kTrancheName)->lock;
+  LWLockRelease(AddinShmemInitLock);
+}
+
+/// A client's first statement finds the schema.
+void let_in(Port* port, int status) {
+  constexpr int kTurns = 2000;
+  constexpr long kTurnMs = 5;
+  if (previous_authentication != nullptr) previous_authentication(port, status);
+  for (int turn = 0; turn < kTurns && !shared->schema_done; ++turn) {
+    CHECK_FOR_INTERRUPTS();
+    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kTurnMs,
+                    PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  }
+}
+
+bool is_touched(Oid relation) {
+  if (relation == InvalidOid) return true;
+  const Oid* const end = touched.data() + touched_count;
+  return std::find(static_cast<const Oid*>(touched.data()), end, relation) != end;
+}
+
+/// The rule that comes true here, which counts at once; false if there is none.
+bool take(CommitPoint point, Rule* taken) {
+  bool found = false;
+  LWLockAcquire(lock, LW_EXCLUSIVE);
+  for (std::size_t i = 0; i < shared->rule_count && !found; ++i) {
+    Rule& rule = shared->rules[i];
+    if (rule.outcome == Outcome::kAged || rule.point != point || rule.fired >= rule.asked ||
+        !is_touched(rule.relation)) {
+      continue;
+    }
+    ++rule.fired;
+    *taken = rule;
+    found = true;
+  }
+  LWLockRelease(lock);
+  return found;
+}
+
+/// As a network that breaks: what PostgreSQL says from here on reaches nobody.
+void drop_connection(CommitPoint point) {
+  if (MyProcPort == nullptr || whereToSendOutput != DestRemote) return;
+  ereport(NOTICE, (errcode(kDropNotice), errmsg_internal("drop this connection")));
+  (void)pq_flush();
+  whereToSendOutput = DestNone;
+  (void)::shutdown(MyProcPort->sock, SHUT_RDWR);
+  if (point == CommitPoint::kAfterFlush) return;  // the session ends when it reads on
+  ereport(FATAL,
+          (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("connection dropped, as a test asked for")));
+}
+
+}  // namespace
+
+void note_touched(Oid relation) {
+  if (touched_count > 0 && touched[touched_count - 1] == relation) return;
+  if (touched_count == touched.size() || is_touched(relation)) return;
+  touched[touched_count++] = relation;
+}
+
+void come_to(CommitPoint point) {
+  Rule rule;
+  if (!take(point, &rule)) return;
+  switch (rule.outcome) {
+    case Outcome::kConflict:
+      count_conflict(rule.relation, ConflictKind::kForced);
+      raise_conflict();
+    case Outcome::kSchemaChanged:
+      count_conflict(rule.relation, ConflictKind::kForced);
+      raise_schema_error();
+    case Outcome::kTooOld:
+      raise_age_limit(settings().transaction_age_s_max + 1, settings().transaction_age_s_max);
+    case Outcome::kDropped:
+      return drop_connection(point);
+    case Outcome::kAged:
+      return;
+  }
+}
+
+std::int64_t add_rule(Rule rule) {
+  LWLockAcquire(lock, LW_EXCLUSIVE);
+  rule.id = shared->rule_count < kRulesMax ? shared->next_id++ : 0;
+  if (rule.id != 0) shared->rules[shared->rule_count++] = rule;
+  LWLockRelease(lock);
+  return rule.id;
+}
+
+std::size_t copy_rules(std::array<Rule, kRulesMax>* out) {
+  LWLockAcquire(lock, LW_SHARED);
+  *out = shared->rules;
+  const std::size_t count = shared->rule_count;
+  LWLockRelease(lock);
+  return count;
+}
+
+std::size_t remove_rules() {
+  LWLockAcquire(lock, LW_EXCLUSIVE);
+  const std::size_t count = shared->rule_count;
+  shared->rule_count = 0;
+  LWLockRelease(lock);
+  return count;
+}
+
+void count_aged() {
+  LWLockAcquire(lock, LW_EXCLUSIVE);
+  Rule* const end = shared->rules.data() + shared->rule_count;
+  Rule* found = std::find_if(shared->rules.data(), end,
+                             [](const Rule& rule) { return rule.outcome == Outcome::kAged; });
+  if (found == end && shared->rule_count < kRulesMax) {
+    *found = {.id = shared->next_id++, .outcome = Outcome::kAged};
+    ++shared->rule_count;
+  }
+  if (found != shared->rules.data() + kRulesMax) {
+    ++found->asked;
+    ++found->fired;
+  }
+  LWLockRelease(lock);
+}
+
+void mark_schema_done() { shared->schema_done = true; }
+
+}  // namespace forced
+
+void forget_forced() {
+  forced::touched_count = 0;
+  forced_age_s = 0;
+}
+
+void install_forced_outcomes() {
+  DefineCustomBoolVariable(
+      "zorya.forced_outcomes", "Lets sessions force outcomes of commits, for tests.", nullptr,
+      &forced_outcomes_on, false, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+  forced::install_schema_worker();
+  if (!forced_outcomes_on) return;
+  forced::previous_request = shmem_request_hook;
+  shmem_request_hook = forced::request;
+  forced::previous_startup = shmem_startup_hook;
+  shmem_startup_hook = forced::startup;
+  forced::previous_authentication = ClientAuthentication_hook;
+  ClientAuthentication_hook = forced::let_in;
+}
+
+}  // namespace zorya::query_processor
