@@ -51,6 +51,8 @@ Settings server_settings() {
       {"wal_recycle", "on"},
       // A small server that rests most of the time. Shared memory counts only where it was touched.
       {"shared_buffers", "64MB"},
+      // In the data folder: what a killed server leaves in /dev/shm nobody would remove.
+      {"dynamic_shared_memory_type", "mmap"},
       {"huge_pages", "off"},
       {"max_connections", "200"},
       {"autovacuum", "on"},

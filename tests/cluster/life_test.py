@@ -107,6 +107,18 @@ def test_a_killed_postmaster_is_started_again(data):
         assert rows(clusters.connect()) == [(1, "kept")]
 
 
+def test_a_killed_server_leaves_no_shared_memory(data):
+    def segments():
+        return len(list((cluster_folder(data) / "data" / "pg_dynshmem").iterdir()))
+    with PrivateClusters(data) as clusters:
+        before = segments()
+        pid = clusters.info()["postmaster_pid"]
+        assert "/dev/shm/PostgreSQL" not in pathlib.Path(f"/proc/{pid}/maps").read_text()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: clusters.info()["postmaster_pid"] not in (0, pid), what="the restart")
+        assert segments() == before
+
+
 def test_a_killed_backend_costs_sessions_and_no_server(data):
     with PrivateClusters(data) as clusters:
         connection = clusters.connect()
