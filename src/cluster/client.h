@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace zorya::cluster {
@@ -42,6 +43,10 @@ struct Options {
   /// Test only: a superuser `zorya_owner` may log in on the private socket. A shipped start never
   /// sets it.
   bool owner_door = false;
+  /// Test only: more variables ("NAME=value") of the servers' environment, and settings that stand
+  /// above those of the product. A shipped start sets neither.
+  std::vector<std::string> server_environment{};
+  std::vector<std::pair<std::string, std::string>> server_settings{};
 };
 
 /// The database clusters of one instance: makes, starts, supervises and stops one private

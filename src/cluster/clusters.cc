@@ -112,6 +112,9 @@ ServerSpec ClustersOnDisk::server_spec(std::string_view id) const {
   spec.settings = server_settings();
   spec.settings.insert(spec.settings.end(), template_spec_.extension.settings.begin(),
                        template_spec_.extension.settings.end());
+  spec.settings.insert(spec.settings.end(), options_.server_settings.begin(),
+                       options_.server_settings.end());
+  spec.environment = options_.server_environment;
   spec.account = template_spec_.account;
   return spec;
 }

@@ -92,6 +92,8 @@ base::Result<Server> Server::start(const ServerSpec& spec, base::Launcher& launc
   ::fcntl(log_read.get(), F_SETFL, O_NONBLOCK);
 
   base::ChildSpec child = command_as(spec.account, server_arguments(spec));
+  child.environment.insert(child.environment.end(), spec.environment.begin(),
+                           spec.environment.end());
   child.working_folder = spec.data_folder;
   child.descriptors = {{log_write.get(), 1}, {log_write.get(), 2}};
   // Immediate shutdown: with us gone the backends go too and no shared memory is left behind.

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace zorya::cluster {
 
@@ -23,6 +24,7 @@ struct ServerSpec {
   std::filesystem::path log_file;
   std::filesystem::path library_folder;  // dynamic_library_path
   Settings settings;
+  std::vector<std::string> environment;  // beside what each server has
   Account account;
 };
 

@@ -66,5 +66,5 @@ def test_nothing_acknowledged_is_lost(place):
     with PrivateClusters(place / "data", cluster, owner_door=True) as clusters:
         owner = clusters.connect(OWNER)
         load.check(owner, writers)
-        load.check_hot(owner, writers, len(kills))
+        load.check_hot(owner, writers)
         assert load.check_indexes(owner) == 5

@@ -1,4 +1,5 @@
-// zorya_cluster_tool DATA_FOLDER LIBRARY_FOLDER [--owner-door] CLUSTER_ID...
+// zorya_cluster_tool DATA_FOLDER LIBRARY_FOLDER [--owner-door] [--environment=NAME=VALUE]...
+//     [--setting=NAME=VALUE]... CLUSTER_ID...
 //
 // Runs the real cluster room for tests: makes or starts the clusters, prints one line of JSON, and
 // stops them when standard input ends. Each line read meanwhile is a question: "list" prints the
@@ -8,7 +9,9 @@
 #include "base/launcher.h"
 #include "cluster/client.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -81,6 +84,12 @@ int main(int argc, char** argv) {
   for (const std::string& argument : arguments) {
     if (argument == "--owner-door") {
       options.owner_door = true;
+    } else if (argument.starts_with("--environment=")) {
+      options.server_environment.push_back(argument.substr(std::strlen("--environment=")));
+    } else if (argument.starts_with("--setting=")) {
+      const std::string setting = argument.substr(std::strlen("--setting="));
+      const std::size_t equals = std::min(setting.find('='), setting.size() - 1);
+      options.server_settings.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
     } else if (options.data_folder.empty()) {
       options.data_folder = argument;
     } else if (options.library_folder.empty()) {
@@ -91,7 +100,8 @@ int main(int argc, char** argv) {
   }
   if (options.library_folder.empty()) {
     std::fprintf(stderr,
-                 "zorya_cluster_tool DATA_FOLDER LIBRARY_FOLDER [--owner-door] CLUSTER_ID...\n");
+                 "zorya_cluster_tool DATA_FOLDER LIBRARY_FOLDER [--owner-door]"
+                 " [--environment=NAME=VALUE]... [--setting=NAME=VALUE]... CLUSTER_ID...\n");
     return 2;
   }
   if (auto made = zorya::base::make_folder(options.data_folder, 0700); !made) {

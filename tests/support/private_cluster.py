@@ -24,12 +24,16 @@ class ClusterError(RuntimeError):
 
 
 class PrivateClusters:
-    def __init__(self, folder, *ids, owner_door=False, prefix=(), build=None):
+    def __init__(self, folder, *ids, owner_door=False, prefix=(), build=None, library=None, environment=None,
+                 settings=None):
         self.folder = pathlib.Path(folder)
         self.ids = ids or (ID,)
         self.owner_door = owner_door
         self.prefix = list(prefix)  # a command before the tool's: setpriv, unshare
         self.build = build or build_folder()
+        self.library = library or self.build / "lib" / "zorya"
+        self.environment = environment or {}  # of the servers, beside what each has
+        self.settings = settings or {}        # above those of the product
         self.process = None
         self.connections = []
 
@@ -45,9 +49,11 @@ class PrivateClusters:
     def start(self):
         """Starts the tool and waits until its clusters serve; gives its answer."""
         argv = [*self.prefix, str(self.build / "bin" / "zorya_cluster_tool"), str(self.folder),
-                str(self.build / "lib" / "zorya")]
+                str(self.library)]
         if self.owner_door:
             argv.append("--owner-door")
+        argv += [f"--environment={name}={value}" for name, value in self.environment.items()]
+        argv += [f"--setting={name}={value}" for name, value in self.settings.items()]
         self.process = subprocess.Popen([*argv, *self.ids], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, cwd="/")
         return self._answer()
