@@ -89,7 +89,7 @@ Datum int64_datum(const Counter& counter) {
   return Int64GetDatum(static_cast<std::int64_t>(counter.load(std::memory_order_relaxed)));
 }
 
-constexpr int kColumnCount = 16;
+constexpr int kColumnCount = 18;
 
 void fill(Datum* values) {
   const CommitCounters& counted = counters();
@@ -110,7 +110,9 @@ void fill(Datum* values) {
                                                recent.sharer_count,
                                                state.decisions.commits_remembered_whole,
                                                state.decisions.keys_swept,
-                                               state.decisions.sweeps};
+                                               state.decisions.sweeps,
+                                               counted.schema_reruns,
+                                               counted.lane_waits};
   for (int i = 0; i < kColumnCount; ++i)
     values[i] = Int64GetDatum(static_cast<std::int64_t>(figures[i]));
 }

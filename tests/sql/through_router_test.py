@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.open_change import OpenChange  # noqa: E402
 from support.router import RunningRouter  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
 
@@ -75,11 +76,19 @@ def test_words_that_postgresql_lacks(session):
 
 def test_a_reader_behind_an_open_alter_is_told_to_retry(router, session):
     with router.connect(autocommit=True) as other:
-        other.execute("BEGIN")
-        other.execute("ALTER TABLE t ADD COLUMN w int")
-        assert refusal(session, "SELECT * FROM t") == OC001
-        other.execute("COMMIT")
+        with OpenChange(other, "ALTER TABLE t ADD COLUMN w int") as change:
+            assert refusal(session, "SELECT * FROM t") == OC001
+            change.end()
     session.execute("SELECT w FROM t")
+
+
+def test_the_job_of_a_block_is_the_row_of_its_statement(session):
+    """The id is told inside the block, the job exists from COMMIT on, and COMMIT has no row of its own."""
+    session.execute("BEGIN")
+    job = job_of(session.execute("CREATE INDEX ASYNC i ON t (v)"))
+    assert session.execute("SELECT count(*) FROM sys.jobs WHERE job_id = %s", (job,)).fetchone() == (0,)
+    assert session.execute("COMMIT").description is None
+    assert session.execute("CALL sys.wait_for_job(%s)", (job,)).fetchone() == (True,)
 
 
 def test_the_version_is_the_services(session):

@@ -3,6 +3,8 @@
 #include "query_processor/errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/rules.h"
+#include "query_processor/gate/trial.h"
+#include "query_processor/shared_state.h"
 
 extern "C" {
 #include "access/xact.h"
@@ -36,6 +38,7 @@ void forget(XactEvent event, void* /*argument*/) {
     case XACT_EVENT_PREPARE:
       notes = {};
       ddl_depth = 0;
+      forget_trial();
       return;
     default:
       return;
@@ -49,6 +52,8 @@ void enter_lane() {
   LOCKTAG lane;
   constexpr uint32 kLane = 0x5a4f5259;
   SET_LOCKTAG_ADVISORY(lane, MyDatabaseId, kLane, 0, 3);
+  if (LockAcquire(&lane, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL) return;
+  ++counters().lane_waits;
   LockAcquire(&lane, ExclusiveLock, false, false);
 }
 
@@ -91,6 +96,8 @@ void note_dml() {
   if (notes.ddl) refuse(Clause::kDdlAndDml);
   notes.dml = true;
 }
+
+bool has_noted_ddl() { return notes.ddl; }
 
 bool in_ddl() { return ddl_depth > 0; }
 

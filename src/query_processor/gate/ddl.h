@@ -17,6 +17,8 @@ void install_transaction_notes();
 void note_ddl();
 /// A data change begins: raises if this transaction has changed the schema.
 void note_dml();
+/// True after note_ddl, to the end of the transaction.
+bool has_noted_ddl();
 /// True while a schema change runs: what it does inside is its own.
 bool in_ddl();
 

@@ -2,9 +2,11 @@
 
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
+#include "query_processor/gate/early_errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/gate/schema_change.h"
+#include "query_processor/gate/trial.h"
 #include "query_processor/gate/version.h"
 #include "query_processor/session.h"
 
@@ -69,6 +71,13 @@ bool ends_transaction(Node* node) {
   return kind == TRANS_STMT_COMMIT || kind == TRANS_STMT_ROLLBACK;
 }
 
+void run_transaction_statement(const UtilityCall& call) {
+  const bool commits =
+      castNode(TransactionStmt, call.planned->utilityStmt)->kind == TRANS_STMT_COMMIT;
+  pass_on(call);
+  if (commits) run_again_at_commit();
+}
+
 void run_client_utility(UtilityCall call) {
   const bool is_top_level = call.context == PROCESS_UTILITY_TOPLEVEL;
   const StatementRule* rule = rule_of(call.planned->utilityStmt);
@@ -87,10 +96,12 @@ void run_client_utility(UtilityCall call) {
   if (rule->check != nullptr) rule->check(node, context);
   if (!is_ddl) {
     if (IsA(node, CopyStmt) && castNode(CopyStmt, node)->is_from) note_dml();
-    return IsA(node, TransactionStmt) ? pass_on(call) : run_guarded(pass_on_boxed, &call);
+    return IsA(node, TransactionStmt) ? run_transaction_statement(call)
+                                      : run_guarded(pass_on_boxed, &call);
   }
   if (!is_top_level) refuse(Clause::kDdlInFunction);
   note_ddl();
+  if (is_in_explicit_block()) return run_trial(call, rule->check);
   run_schema_change(call);
 }
 
@@ -138,6 +149,7 @@ void install() {
   define_settings();
   report_service_version();
   install_transaction_notes();
+  watch_early_errors();
   install_transaction_size();
   install_router_notices();
   set_next_utility(ProcessUtility_hook);

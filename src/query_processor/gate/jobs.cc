@@ -1,6 +1,7 @@
 #include "query_processor/gate/jobs.h"
 
 #include "query_processor/gate/ddl.h"
+#include "query_processor/gate/trial.h"
 
 extern "C" {
 #include "access/heapam.h"
@@ -98,7 +99,9 @@ const char* type_name(JobType type) {
 }  // namespace
 
 void record_job(const Job& job) {
-  const char* id = new_job_id();
+  // In a transaction block the id is told at the trial, and the job is made at COMMIT.
+  const char* id = kept_job_id();
+  if (id == nullptr) keep_job_id(id = new_job_id());
   Relation log = open_log(RowExclusiveLock);
   if (in_ddl()) forget_old_jobs(log);
   Datum values[kColumnCount] = {};
