@@ -23,11 +23,16 @@ bool is_catalogue_conflict(const ErrorFields& error) {
   return state == "23505" && error['s'] == "pg_catalog";
 }
 
-/// A query's temporary space, which PostgreSQL bounds by temp_file_limit; in the observed words.
-ErrorReport temporary_space() {
+/// A query's temporary space, which PostgreSQL bounds by temp_file_limit and tells as "...
+/// (131072kB)"; in the observed words.
+ErrorReport temporary_space(std::string_view told) {
+  const std::size_t open = told.find('(');
+  const std::size_t unit = told.find("kB)");
+  const bool has_size = open != std::string_view::npos && unit != std::string_view::npos;
+  const std::string size(has_size ? told.substr(open + 1, unit - open - 1) : "131072");
   return {.severity = "ERROR",
           .sqlstate = "54000",
-          .message = "query requires more than allowed temp space of 131072 KB to execute"};
+          .message = "query requires more than allowed temp space of " + size + " KB to execute"};
 }
 
 bool is_temporary_space(const ErrorFields& error) {
@@ -71,7 +76,7 @@ bool is_lost_backend(const ErrorFields& error) { return error['C'].starts_with("
 std::optional<ErrorReport> map_error(const ErrorFields& error) {
   if (is_catalogue_conflict(error)) return catalogue_conflict();
   if (is_lost_backend(error)) return server_unavailable();
-  if (is_temporary_space(error)) return temporary_space();
+  if (is_temporary_space(error)) return temporary_space(error['M']);
   if (error['C'] == "25P03") return too_old();
   if (is_wide_key(error)) return wide_key();
   if (is_iam_statement(error)) return iam_not_yet();

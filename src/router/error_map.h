@@ -12,6 +12,8 @@ inline constexpr std::string_view kPrivateClass = "ZR";
 /// A notice whose message is the id of a job: it becomes the row that the statement returns.
 inline constexpr std::string_view kJobIdNotice = "ZR001";
 inline constexpr std::string_view kJobIdColumn = "job_id";
+/// A notice that a test's forced outcome sends: the client's connection ends here, without a word.
+inline constexpr std::string_view kDropNotice = "ZR009";
 
 /// What the client gets in place of a backend's error; nothing if it gets the error as it is.
 /// Waits that ended by lock_timeout or as a deadlock, and conflicts in the catalogue, are 40001

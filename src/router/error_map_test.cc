@@ -44,6 +44,9 @@ TEST(ErrorMap, WordsThatPostgresqlLacks) {
   const auto space = map("53400", "temporary file size exceeds temp_file_limit (131072kB)");
   ASSERT_TRUE(space);
   EXPECT_EQ(space->sqlstate, "54000");
+  EXPECT_EQ(space->message, "query requires more than allowed temp space of 131072 KB to execute");
+  EXPECT_EQ(map("53400", "temporary file size exceeds temp_file_limit (64kB)")->message,
+            "query requires more than allowed temp space of 64 KB to execute");
   EXPECT_FALSE(map("53400", "something else"));
   const auto key =
       map("54000", "index row size 2736 exceeds btree version 4 maximum 2704 for index \"i\"");

@@ -246,6 +246,10 @@ class Relay::BackendSide {
     const auto fields = pgwire::ErrorFields::parse(frame.body);
     if (!fields) return false;
     const std::string_view state = (*fields)['C'];
+    if (state == kDropNotice) {
+      relay_.dropped_ = true;
+      return false;
+    }
     if (state == kJobIdNotice) {
       if (relay_.is_simple()) pgwire::append_row_description(out_, kJobIdColumn);
       pgwire::append_data_row(out_, (*fields)['M']);
@@ -295,8 +299,8 @@ RelayStatus Relay::from_client(std::string_view in, std::string& to_backend) {
 
 RelayStatus Relay::from_backend(std::string_view in, std::string& to_client) {
   BackendSide side(*this, to_client);
-  return backend_cutter_.feed(in, side) == pgwire::CutStatus::kOk ? RelayStatus::kGoesOn
-                                                                  : RelayStatus::kBroken;
+  if (backend_cutter_.feed(in, side) == pgwire::CutStatus::kOk) return RelayStatus::kGoesOn;
+  return dropped_ ? RelayStatus::kDropped : RelayStatus::kBroken;
 }
 
 void Relay::expect(Expected what) { expected_.push_back(what); }

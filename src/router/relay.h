@@ -16,6 +16,7 @@ enum class RelayStatus {
   kTerminated,  // the client said goodbye
   kRefused,     // the client broke a rule: see Relay::refusal()
   kBroken,      // the backend sent what is no protocol
+  kDropped,     // a test asked that the client's connection ends here, without a word
 };
 
 /// What passes between a client and its backend once both are logged in: bytes in, bytes out, no
@@ -24,7 +25,10 @@ enum class RelayStatus {
 /// maps errors, and hides what is between the extension and us.
 class Relay {
  public:
-  explicit Relay(pgwire::TransactionStatus status) : status_(status) {}
+  /// `message_bytes_max` bounds each message of the client.
+  explicit Relay(pgwire::TransactionStatus status,
+                 std::uint32_t message_bytes_max = pgwire::kClientMessageBytesMax)
+      : client_cutter_(message_bytes_max, message_bytes_max), status_(status) {}
 
   /// Appends to `to_backend` what the backend is to get.
   RelayStatus from_client(std::string_view in, std::string& to_backend);
@@ -64,8 +68,7 @@ class Relay {
   void copy_ended_by_client();
   bool refuse(std::string sqlstate, std::string message);
 
-  pgwire::FrameCutter client_cutter_{pgwire::kClientMessageBytesMax,
-                                     pgwire::kClientMessageBytesMax};
+  pgwire::FrameCutter client_cutter_;
   // The backend is ours; the bound is PostgreSQL's own. What we look at is never so large.
   pgwire::FrameCutter backend_cutter_{1u << 30, 64u << 20};
   pgwire::TransactionStatus status_;
@@ -73,6 +76,7 @@ class Relay {
   bool skipping_ = false;  // the backend reads on to the next Sync
   bool copying_in_ = false;
   bool told_fatal_ = false;
+  bool dropped_ = false;
   std::set<std::string, std::less<>> async_statements_;
   std::set<std::string, std::less<>> async_portals_;
   pgwire::ErrorReport refusal_;

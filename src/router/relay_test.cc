@@ -155,6 +155,20 @@ TEST_F(RelayTest, ErrorsAreMappedAndPrivateNoticesHidden) {
   EXPECT_FALSE(relay_.has_told_fatal());
 }
 
+TEST_F(RelayTest, ATestsDropEndsTheConnectionWithoutAWord) {
+  client(query("COMMIT"));
+  EXPECT_EQ(backend(notice("ZR009", "drop this connection"), RelayStatus::kDropped), "");
+}
+
+TEST_F(RelayTest, AMessageAboveTheBoundIsRefused) {
+  Relay small(TransactionStatus::kIdle, 100);
+  std::string out;
+  EXPECT_EQ(small.from_client(query(std::string(95, 'x')), out), RelayStatus::kGoesOn);
+  EXPECT_EQ(small.from_client(query(std::string(96, 'x')), out), RelayStatus::kRefused);
+  EXPECT_EQ(small.refusal().sqlstate, "08P01");
+  EXPECT_EQ(small.refusal().message, "invalid message length");
+}
+
 TEST_F(RelayTest, TheVersionIsTheServices) {
   EXPECT_EQ(backend(message('S', "server_version\00015.20\0"s)),
             message('S', "server_version\00016.15\0"s));

@@ -219,6 +219,10 @@ asio::awaitable<void> Session::relay_from_backend(Self self) {
     if (size == 0 || self->last_words_) break;
     to_client.reserve(size);
     const RelayStatus status = self->relay_->from_backend({buffer.data(), size}, to_client);
+    if (status == RelayStatus::kDropped) {
+      self->client_said_goodbye_ = true;  // nothing is said to it
+      break;
+    }
     if (status != RelayStatus::kGoesOn) break;
     if (!co_await self->client_.write_all(to_client)) break;
     empty(to_client);

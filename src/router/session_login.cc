@@ -272,7 +272,7 @@ asio::awaitable<Session::Attempt> Session::try_backend(const Login* login, std::
     refuse(greeting.error(), "the backend: " + greeting.reason());
     co_return Attempt::kRefused;
   }
-  relay_.emplace(*greeting.status());
+  relay_.emplace(*greeting.status(), shared_->options.limits.message_bytes_max);
   pgwire::append_authentication_ok(*to_client);
   relay_->from_backend(greeting.rest(), *to_client);
   register_cancel(greeting.key(), *to_client);

@@ -5,7 +5,7 @@
 // a question: "status" prints counts, "session" mints keys of a session that may do nothing,
 // "adopt PATH" hands over one connection accepted on a new Unix socket of that path. Options lower
 // the limits: port, half-open-max, login-deadline, backend-patience, connections-max, rate, burst,
-// session-life.
+// message-bytes-max, session-life.
 
 #include "base/unique_fd.h"
 #include "iam/key_store.h"
@@ -53,6 +53,8 @@ bool set_option(zorya::router::Options& options, const std::string& name, const 
     limits.new_connections_per_second = value;
   else if (name == "burst")
     limits.new_connections_burst = value;
+  else if (name == "message-bytes-max")
+    limits.message_bytes_max = static_cast<std::uint32_t>(value);
   else if (name == "session-life")
     limits.session_life = seconds;
   else
