@@ -37,8 +37,6 @@ namespace forced {
 namespace {
 
 constexpr const char* kTrancheName = "zorya_forced_outcomes";
-/// Tells the session router that the client's connection is to end without a word.
-constexpr int kDropNotice = MAKE_SQLSTATE('Z', 'R', '0', '0', '9');
 
 struct Shared {
   std::atomic<bool> schema_done;
@@ -110,14 +108,26 @@ bool take(CommitPoint point, Rule* taken) {
   return found;
 }
 
-/// As a network that breaks: what PostgreSQL says from here on reaches nobody.
+/// The notice by which the router learns it. As bytes, because it may have to go out when no error
+/// can be raised any more.
+void tell_router(int /*code*/, Datum /*argument*/) {
+  constexpr char kNotice[] = "SNOTICE\0VNOTICE\0CZR009\0Mdrop this connection\0";
+  (void)pq_putmessage('N', kNotice, sizeof kNotice);
+  (void)pq_flush();
+}
+
+/// As a network that breaks. Before the flush the transaction is rolled back first, so that who
+/// sees the connection end meets nothing of it.
 void drop_connection(CommitPoint point) {
   if (MyProcPort == nullptr || whereToSendOutput != DestRemote) return;
-  ereport(NOTICE, (errcode(kDropNotice), errmsg_internal("drop this connection")));
-  (void)pq_flush();
+  if (point == CommitPoint::kAfterFlush) {
+    tell_router(0, 0);
+    // PostgreSQL sees that the client is gone when it answers, and ends the session.
+    (void)::shutdown(MyProcPort->sock, SHUT_RDWR);
+    return;
+  }
+  on_proc_exit(tell_router, 0);
   whereToSendOutput = DestNone;
-  (void)::shutdown(MyProcPort->sock, SHUT_RDWR);
-  if (point == CommitPoint::kAfterFlush) return;  // the session ends when it reads on
   ereport(FATAL,
           (errcode(ERRCODE_CONNECTION_FAILURE), errmsg("connection dropped, as a test asked for")));
 }
