@@ -19,7 +19,7 @@ bool overlooked(const KeyChange& change, const WriteRecord& record) {
 }
 
 Decision judge(const WriteRecord& record, const RecentKeys& recent) {
-  if (record.catalogue.changed > record.catalogue.seen) {
+  if (record.catalogue.changed > record.catalogue.seen && !planted(Fault::kIgnoreCatalogue)) {
     return {.verdict = Verdict::kSchemaChanged};
   }
   if (recent.conflicts_as_a_whole(record.snapshot, record.commit_id)) {

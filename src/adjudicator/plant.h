@@ -14,6 +14,7 @@ enum class Fault {
   kHashWithoutEquality,  // keys are hashed by their bytes: 1.0 is not 1.00
   kForgetKeyUpdate,      // a non-key update takes the place of the key update before it
   kLosersAreRemembered,  // a refused record leaves its keys behind
+  kIgnoreCatalogue,      // a record made under another catalogue passes
 };
 
 /// The fault that is switched on. Only in the copy of the room that is compiled for the simulation;
