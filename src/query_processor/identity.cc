@@ -1,5 +1,6 @@
 #include "query_processor/identity.h"
 
+#include "adjudicator/key_hash.h"
 #include "query_processor/errors.h"
 #include "query_processor/pg/boundary.h"
 #include "query_processor/plant.h"
@@ -19,43 +20,44 @@ extern "C" {
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "nodes/nodes.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 }
 
 namespace zorya::query_processor {
 namespace {
 
+using adjudicator::add;
 using adjudicator::KeyHash;
+using adjudicator::kHashSeedHigh;
+using adjudicator::kHashSeedLow;
 using adjudicator::LockClass;
-
-constexpr std::uint64_t kSeedHigh = 0x5a6f727961204b31U;
-constexpr std::uint64_t kSeedLow = 0x5a6f727961204b32U;
-
-std::uint64_t mix(std::uint64_t x) noexcept {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdU;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53U;
-  x ^= x >> 33;
-  return x;
-}
-
-void add(KeyHash* hash, std::uint64_t high, std::uint64_t low) noexcept {
-  hash->high = mix(hash->high * 0x9e3779b97f4a7c15U + high + 1);
-  hash->low = mix(hash->low * 0xc2b2ae3d27d4eb4fU + low + 1);
-}
-void add(KeyHash* hash, std::uint64_t value) noexcept { add(hash, value, value); }
 
 void add_text(KeyHash* hash, const char* text) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(text);
   const auto length = static_cast<int>(std::strlen(text));
-  add(hash, DatumGetUInt64(hash_any_extended(bytes, length, kSeedHigh)),
-      DatumGetUInt64(hash_any_extended(bytes, length, kSeedLow)));
+  add(hash, DatumGetUInt64(hash_any_extended(bytes, length, kHashSeedHigh)),
+      DatumGetUInt64(hash_any_extended(bytes, length, kHashSeedLow)));
+}
+
+/// Adds an expression list or a predicate as the catalogue has it. What the planner makes of it
+/// differs between sessions: it puts a function's body in its place, which may have been replaced
+/// since. Reading it drops where in its statement each node stood, so that a copy of the index
+/// (REINDEX CONCURRENTLY) has the same.
+void add_stored_tree(KeyHash* hash, Relation index, AttrNumber attribute) {
+  bool is_null = false;
+  const Datum stored = SysCacheGetAttr(INDEXRELID, index->rd_indextuple, attribute, &is_null);
+  if (is_null) {
+    adjudicator::add_null(hash);
+    return;
+  }
+  add_text(hash, nodeToString(stringToNode(TextDatumGetCString(stored))));
 }
 
 /// One column of a key, and how the equality image of its values is hashed.
@@ -144,7 +146,7 @@ bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
 
 void build_space(Relation index, KeySpace* space) {
   const Form_pg_index form = index->rd_index;
-  space->hash = {kSeedHigh, kSeedLow};
+  space->hash = adjudicator::kEmptyKey;
   space->hashable = form->indisunique;
   space->nulls_equal = form->indnullsnotdistinct;
   space->made_by = HeapTupleHeaderGetXmin(index->rd_indextuple->t_data);
@@ -163,8 +165,8 @@ void build_space(Relation index, KeySpace* space) {
     add(&space->hash, (std::uint64_t{equality} << 32) | column->collation);
   }
   if (space->computed) {
-    add_text(&space->hash, nodeToString(space->info->ii_Expressions));
-    add_text(&space->hash, nodeToString(space->info->ii_Predicate));
+    add_stored_tree(&space->hash, index, Anum_pg_index_indexprs);
+    add_stored_tree(&space->hash, index, Anum_pg_index_indpred);
   }
 }
 
@@ -236,16 +238,16 @@ bool hash_values(KeySpace* space, const Datum* values, const bool* nulls, KeyHas
   for (int i = 0; i < space->column_count; ++i) {
     if (nulls[i]) {
       if (!space->nulls_equal) return false;
-      add(out, 0x6e756c6cU);
+      adjudicator::add_null(out);
       continue;
     }
     KeyColumn* column = &space->columns[i];
     if (column->extended) {
       add(out,
           DatumGetUInt64(FunctionCall2Coll(&column->hash, column->collation, values[i],
-                                           UInt64GetDatum(kSeedHigh))),
+                                           UInt64GetDatum(kHashSeedHigh))),
           DatumGetUInt64(FunctionCall2Coll(&column->hash, column->collation, values[i],
-                                           UInt64GetDatum(kSeedLow))));
+                                           UInt64GetDatum(kHashSeedLow))));
     } else {
       add(out, DatumGetUInt32(FunctionCall1Coll(&column->hash, column->collation, values[i])));
     }
@@ -324,7 +326,7 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
 
 WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place) {
   TableKeys* keys = keys_of(relation);
-  KeyHash by_place{kSeedLow, kSeedHigh};
+  KeyHash by_place{kHashSeedLow, kHashSeedHigh};  // apart from all keys
   add(&by_place, RelationGetRelid(relation));
   add(&by_place, (std::uint64_t{place.block} << 16) | place.offset);
   for (int i = 0; i < keys->identity_count; ++i) {
