@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <optional>
 #include <sstream>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -24,7 +25,13 @@ namespace {
 using base::Result;
 using std::filesystem::path;
 
-constexpr std::string_view kPrefix = "zorya-";
+/// Groups of zorya processes, before their pid. It tells of which pid namespace: in another one the
+/// same number is somebody else or nobody, while the tree of groups may be the same.
+std::string group_prefix() {
+  struct stat st {};
+  const bool known = ::stat("/proc/self/ns/pid", &st) == 0;
+  return "zorya-" + std::to_string(known ? st.st_ino : 0) + "-";
+}
 
 Result<void> put(const path& file, const std::string& text) {
   const base::UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
@@ -57,10 +64,11 @@ void remove_folder(const path& folder) {
 
 void remove_leftovers(const path& parent) {
   std::error_code ignored;
+  const std::string prefix = group_prefix();
   for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
     const std::string name = entry.path().filename();
-    if (!name.starts_with(kPrefix)) continue;
-    const pid_t owner = std::atoi(name.c_str() + kPrefix.size());
+    if (!name.starts_with(prefix)) continue;
+    const pid_t owner = std::atoi(name.c_str() + prefix.size());
     if (owner <= 0 || ::kill(owner, 0) == 0 || errno != ESRCH) continue;
     for (const auto& child : std::filesystem::directory_iterator(entry.path(), ignored)) {
       if (child.is_directory(ignored)) remove_folder(child.path());
@@ -72,7 +80,7 @@ void remove_leftovers(const path& parent) {
 /// Our own group below `parent`, or nothing if it cannot be made.
 std::optional<path> make_own(const path& parent) {
   remove_leftovers(parent);
-  const path folder = parent / (std::string(kPrefix) + std::to_string(::getpid()));
+  const path folder = parent / (group_prefix() + std::to_string(::getpid()));
   if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return std::nullopt;
   return folder;
 }

@@ -4,13 +4,14 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 import pytest
 
 from support import plain_user
 
-from host import FUNCTIONS, PYTHON, SNAP_START, Host
+from host import BUILD, FUNCTIONS, PYTHON, SNAP_START, Host
 
 
 def start(name, data, *options, functions=FUNCTIONS, build=None):
@@ -155,7 +156,7 @@ def test_nothing_is_left(data):
             host.ask("hold 5", 0)
             host.burst(5)
         assert len(os.listdir(f"/proc/{host.process.pid}/fd")) <= descriptors + 20
-        own = [g for g in groups() if g.endswith(f"zorya-{host.process.pid}")]
+        own = [g for g in groups() if g.endswith(f"-{host.process.pid}")]
         host.close()
         assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
         assert [g for g in own if os.path.exists(g)] == []
@@ -172,11 +173,22 @@ def test_a_killed_host_leaves_no_process(data):
         while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
-        left = [g for g in pathlib.Path("/sys/fs/cgroup").rglob(f"zorya-{host.process.pid}")]
+        left = [g for g in pathlib.Path("/sys/fs/cgroup").rglob(f"zorya-*-{host.process.pid}")]
     # Control groups are no processes: the next host removes what the dead one could not.
     with start("unique", data) as host:
         host.status()
         assert [group for group in left if group.exists()] == []
+
+
+@plain_user.needs_root
+def test_a_host_in_another_pid_namespace_leaves_our_control_groups_alone(data):
+    with start("unique", data) as host:
+        host.status()
+        # It has the same tree of groups, and no process there has the number that our empty group is named after.
+        command = [BUILD / "bin/host_tool", "--data", host.folder, "--log", host.log_file, "--segments", host.segments_file]
+        subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", *command], stdin=subprocess.DEVNULL, timeout=60, check=True)
+        assert host.publish()["restore_path"] == "clone"
+        assert host.invoke()["outcome"] == 0
 
 
 def template_of(pid):
