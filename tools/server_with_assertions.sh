@@ -5,16 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD/build/assertions
-mkdir -p "$root/lists/partial" "$root/source"
+mkdir -p "$root"
 if [ ! -x "$root/server/bin/postgres" ]; then
-  # A package list of its own, so that the machine's stays as it is.
-  echo 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' \
-    >"$root/sources.list"
-  apt=(apt-get -q -o "Dir::Etc::sourcelist=$root/sources.list" -o Dir::Etc::sourceparts=/dev/null
-       -o "Dir::State::lists=$root/lists" -o APT::Sandbox::User=root)
-  "${apt[@]}" update
-  (cd "$root/source" && "${apt[@]}" source --download-only postgresql-15 && tar xf postgresql-15_*.orig.tar.bz2)
-  cd "$root"/source/postgresql-15.*/
+  cd "$(tools/postgresql_source.sh "$root/source")"
   CFLAGS="-O1 -g1" ./configure --enable-cassert --without-readline --without-icu --without-zlib --prefix="$root/server" \
     >"$root/configure.log"
   make -s -j "$(nproc)" install >"$root/make.log" 2>&1
