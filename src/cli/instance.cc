@@ -166,16 +166,6 @@ base::Result<void> Instance::start_router() {
                        [this](const std::string& text) { steps_.say("note", text); });
 }
 
-// The system's authorities, where there are some, and ours.
-base::Result<fs::path> Instance::write_ca_bundle() const {
-  std::string bundle =
-      base::read_file("/etc/ssl/certs/ca-certificates.crt", 8u << 20).value_or(std::string{});
-  bundle += authority_->certificate_pem();
-  const fs::path path = folder_.path() / "ca" / "bundle.pem";
-  ZORYA_TRY(base::write_file_atomically(path, bundle, 0644));
-  return path;
-}
-
 base::Result<void> Instance::start_host() {
   function_host::Options options;
   options.data_folder = folder_.path();
@@ -188,7 +178,9 @@ base::Result<void> Instance::start_host() {
   };
   options.region = options_.region;
   options.account = options_.account;
-  ZORYA_ASSIGN(options.ca_bundle, write_ca_bundle());
+  // Ours alone: a function reaches nothing that another authority vouches for, and reading the
+  // public ones would cost each restore milliseconds and each connection a megabyte.
+  options.ca_bundle = authority_->certificate_file();
   options.interpreters = options_.arguments.runtimes;
   options.nearest_runtime = options_.arguments.nearest_runtime;
   if (!options_.arguments.use_cgroups) options.cgroups = function_host::CgroupMode::kOff;

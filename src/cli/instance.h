@@ -67,7 +67,6 @@ class Instance {
   base::Result<void> start_router();
   base::Result<void> start_host();
   base::Result<void> start_gateway();
-  base::Result<std::filesystem::path> write_ca_bundle() const;
 
   base::Result<template_engine::Plan> read_plan();
   base::Result<void> deploy(const template_engine::Plan& plan);

@@ -55,6 +55,8 @@ Settings server_settings() {
       {"dynamic_shared_memory_type", "mmap"},
       {"huge_pages", "off"},
       {"max_connections", "200"},
+      // Locks of SERIALIZABLE, which no transaction is; their table is touched whole at the start.
+      {"max_pred_locks_per_transaction", "10"},
       {"autovacuum", "on"},
       {"autovacuum_max_workers", "1"},
       {"max_worker_processes", "4"},

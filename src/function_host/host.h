@@ -32,7 +32,7 @@ struct Options {
 
   std::string region = "us-east-1";
   std::string account = "000000000000";
-  std::filesystem::path ca_bundle;  // PEM: the system's authorities and the local one
+  std::filesystem::path ca_bundle;  // PEM: the authorities that a function trusts
 
   int concurrency_max = 100;            // environments that exist at once, parked ones apart
   int parked_ahead = 2;                 // clones kept ready per SnapStart version

@@ -14,7 +14,7 @@ import requests
 from support import plain_user
 from support.private_cluster import wait_until
 from support.scratch_server import build_folder
-from support.stack import CLUSTER, Stack
+from support.stack import BOOTSTRAP, CLUSTER, Stack
 from support.zorya_up import Up
 
 ZORYA = str(build_folder() / "bin" / "zorya")
@@ -226,6 +226,14 @@ def test_a_literal_endpoint_gets_a_cluster_of_that_id(place):
         assert "made, as a variable names its endpoint" in up.tail()
         with up.connect(autocommit=True) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_an_environment_trusts_the_local_authority_alone(place):
+    stack = Stack(place)
+    stack.write_code("bootstrap", BOOTSTRAP.replace('os.environ["LAMBDA_TASK_ROOT"] + "/answer.txt"',
+                                                    '"/etc/pki/tls/certs/ca-bundle.crt"'), mode=0o755)
+    with Up(place, stack.folder) as up:
+        assert get(up, "/answer").text == pathlib.Path(up.ready["ca_file"]).read_text().strip()
 
 
 def test_ctrl_c_before_it_is_ready_ends_everything(place):

@@ -10,6 +10,7 @@
 #include "zorya_clone.h"
 #include <dirent.h>
 #include <linux/rseq.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -270,6 +271,9 @@ ZORYA_EXPORT int zorya_template_ready(const char* report_json) {
   int n = snprintf(text, sizeof text, "U%s", report_json ? report_json : "{}");
   size_t length = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
   char answer;
+#ifdef __GLIBC__
+  malloc_trim(0);  // what INIT gave back would stay with the template, and be copied by clones
+#endif
   if (send(ZORYA_CONTROL_FD, text, length, MSG_NOSIGNAL) < 0) _exit(125);
   if (recv(ZORYA_CONTROL_FD, &answer, 1, 0) != 1 || answer != 'y') _exit(0);
   return 0;
