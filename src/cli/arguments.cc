@@ -66,6 +66,7 @@ struct Options {
   TracesArguments traces;
   PsqlArguments psql;
   TokenArguments token;
+  ForceArguments force;
   ResetArguments reset;
 };
 
@@ -98,6 +99,8 @@ void add_up(CLI::App& app, Options& options) {
                 "Take the nearest interpreter if the named one is not installed");
   verb.add_flag("!--no-cgroups", up.use_cgroups,
                 "Do without control groups even where there are some");
+  verb.add_flag("--forced-outcomes", up.forced_outcomes,
+                "Let tests force what commits end in (zorya force, schema zorya)");
 }
 
 void add_data_verbs(CLI::App& app, Options& options) {
@@ -142,6 +145,21 @@ void add_database_verbs(CLI::App& app, Options& options) {
   add_common(hosts, options);
 }
 
+void add_force(CLI::App& app, Options& options) {
+  CLI::App& verb = *app.add_subcommand("force", "Force what the next commits end in, for tests");
+  add_common(verb, options);
+  ForceArguments& force = options.force;
+  verb.add_option("what", force.what, "An outcome of commits, or list, or reset")
+      ->required()
+      ->check(CLI::IsMember({"OC000", "OC001", "too-old", "drop", "list", "reset"}));
+  verb.add_option("--table", force.table, "Only commits that touch it (default: any)");
+  verb.add_option("--count", force.count, "How many commits (default 1)")
+      ->check(CLI::Range(1, 1'000'000));
+  verb.add_option("--at", force.at, "Where drop ends the connection (default before_verdict)")
+      ->check(CLI::IsMember({"before_verdict", "after_verdict", "after_apply", "after_flush"}));
+  verb.add_option("--cluster", force.cluster, "Id or logical id (default: the only one)");
+}
+
 void add_instance_verbs(CLI::App& app, Options& options) {
   CLI::App& status = *app.add_subcommand("status", "Show what runs and how");
   add_common(status, options);
@@ -159,6 +177,7 @@ Verb chosen_verb(const std::string& name, Options&& options) {
   if (name == "token") return std::move(options.token);
   if (name == "hosts") return HostsArguments{};
   if (name == "status") return StatusArguments{};
+  if (name == "force") return std::move(options.force);
   return options.reset;
 }
 
@@ -202,6 +221,7 @@ std::variant<Command, Usage> parse_arguments(const std::vector<std::string>& arg
   add_up(app, options);
   add_data_verbs(app, options);
   add_database_verbs(app, options);
+  add_force(app, options);
   add_instance_verbs(app, options);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));

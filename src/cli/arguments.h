@@ -27,6 +27,7 @@ struct UpArguments {
   std::map<std::string, std::filesystem::path> runtimes{};
   bool nearest_runtime = false;
   bool use_cgroups = true;
+  bool forced_outcomes = false;  // sessions may force what commits end in
 };
 
 struct InvokeArguments {
@@ -62,13 +63,22 @@ struct TokenArguments {
 struct HostsArguments {};
 struct StatusArguments {};
 
+/// `what`: "OC000", "OC001", "too-old", "drop", "list" or "reset".
+struct ForceArguments {
+  std::string cluster{};  // id or logical id; empty: the only one
+  std::string what{};
+  std::string table{};                // empty: any
+  std::string at = "before_verdict";  // of "drop"
+  std::int64_t count = 1;
+};
+
 struct ResetArguments {
   bool yes = false;
 };
 
 using Verb =
     std::variant<UpArguments, InvokeArguments, LogsArguments, TracesArguments, PsqlArguments,
-                 TokenArguments, HostsArguments, StatusArguments, ResetArguments>;
+                 TokenArguments, HostsArguments, StatusArguments, ForceArguments, ResetArguments>;
 
 struct Command {
   Common common;

@@ -1,5 +1,7 @@
 #include "cli/arguments.h"
 
+#include "cli/database_control.h"
+
 #include <gtest/gtest.h>
 
 namespace zorya::cli {
@@ -47,6 +49,37 @@ TEST(Arguments, UpReadsAllItsOptions) {
   EXPECT_EQ(up.runtimes.at("python3.12"), "/p");
   EXPECT_TRUE(up.nearest_runtime);
   EXPECT_FALSE(up.use_cgroups);
+}
+
+TEST(Arguments, ForceNamesAnOutcomeAndItsCommits) {
+  const auto force = verb_of<ForceArguments>(
+      {"force", "drop", "--at", "after_flush", "--table", "t", "--count", "3", "--cluster", "C"});
+  EXPECT_EQ(force.what, "drop");
+  EXPECT_EQ(force.at, "after_flush");
+  EXPECT_EQ(force.table, "t");
+  EXPECT_EQ(force.count, 3);
+  EXPECT_EQ(force.cluster, "C");
+  EXPECT_EQ(verb_of<ForceArguments>({"force", "OC000"}).count, 1);
+  EXPECT_EQ(exit_code_of({"force"}), 2);
+  EXPECT_EQ(exit_code_of({"force", "OC002"}), 2);
+  EXPECT_EQ(exit_code_of({"force", "OC000", "--count", "0"}), 2);
+  EXPECT_EQ(exit_code_of({"force", "drop", "--at", "noon"}), 2);
+  EXPECT_FALSE(verb_of<UpArguments>({"up", "dir"}).forced_outcomes);
+  EXPECT_TRUE(verb_of<UpArguments>({"up", "dir", "--forced-outcomes"}).forced_outcomes);
+}
+
+TEST(Force, ARequestIsTheSameAfterTheSocket) {
+  const auto sent = verb_of<ForceArguments>(
+      {"force", "drop", "--at", "after_flush", "--table", "a\"b", "--count", "3"});
+  const auto got = parse_force(force_text(sent));
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->what, "drop");
+  EXPECT_EQ(got->at, "after_flush");
+  EXPECT_EQ(got->table, "a\"b");
+  EXPECT_EQ(got->count, 3);
+  EXPECT_FALSE(parse_force("[]"));
+  EXPECT_FALSE(parse_force("{"));
+  EXPECT_EQ(parse_force("{\"count\":\"x\"}")->count, 1);
 }
 
 TEST(Arguments, UpLeavesPortsOpenWhenNoneAreAskedFor) {

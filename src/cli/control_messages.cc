@@ -30,6 +30,12 @@ json::object cluster_object(const cluster::ClusterInfo& cluster) {
           {"reason", cluster.reason}, {"postmaster_pid", cluster.postmaster_pid}};
 }
 
+json::value parsed_or_null(const std::string& text) {
+  json::error_code error;
+  json::value value = json::parse(text, error);
+  return error ? json::value() : value;
+}
+
 json::object version_object(const function_host::VersionInfo& version) {
   return {{"function", version.function},
           {"version", version.version},
@@ -65,7 +71,12 @@ std::string control_error(const base::Error& error) {
 
 std::string status_text(const StatusReport& report) {
   json::array clusters;
-  for (const auto& cluster : report.clusters) clusters.push_back(cluster_object(cluster));
+  for (std::size_t i = 0; i < report.clusters.size(); ++i) {
+    json::object cluster = cluster_object(report.clusters[i]);
+    cluster["commit_path"] =
+        i < report.commit_paths.size() ? parsed_or_null(report.commit_paths[i]) : json::value();
+    clusters.push_back(std::move(cluster));
+  }
   json::array versions;
   for (const auto& version : report.host.versions) versions.push_back(version_object(version));
   const telemetry::Counters& counters = report.telemetry;
@@ -73,6 +84,7 @@ std::string status_text(const StatusReport& report) {
       json::object{{"instance", json::parse(instance_text(report.instance))},
                    {"clusters", std::move(clusters)},
                    {"functions", std::move(versions)},
+                   {"forced_outcomes", report.forced_outcomes},
                    {"environments",
                     {{"idle", report.host.environments_idle},
                      {"busy", report.host.environments_busy},

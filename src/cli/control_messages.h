@@ -14,8 +14,8 @@ namespace zorya::cli {
 
 /// The lines of JSON that go over control.sock.
 struct ControlRequest {
-  std::string verb{};  // "status", "invoke"
-  std::string function{};
+  std::string verb{};      // "status", "invoke", "force"
+  std::string function{};  // "force": the cluster
   std::string payload{};
 };
 
@@ -30,6 +30,8 @@ struct StatusReport {
   function_host::HostStatus host{};
   router::RouterStatus router{};
   telemetry::Counters telemetry{};
+  std::vector<std::string> commit_paths{};  // JSON, for each of `clusters`
+  bool forced_outcomes = false;
 };
 std::string status_text(const StatusReport& report);
 

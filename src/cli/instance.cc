@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/control_messages.h"
+#include "cli/database_control.h"
 #include "cli/ports.h"
 #include "function_host/host.h"
 
@@ -133,6 +134,10 @@ base::Result<void> Instance::start_parts() {
   clusters.library_folder = options_.library_folder;
   clusters.region = options_.region;
   clusters.account = options_.account;
+  if (options_.arguments.forced_outcomes) {
+    clusters.server_settings.emplace_back("zorya.forced_outcomes", "on");
+    steps_.say("note", "who can log in can force what commits end in: this instance serves tests");
+  }
   ZORYA_ASSIGN(clusters_, cluster::Clusters::open(std::move(clusters), *launcher_));
   ZORYA_TRY(start_router());
   ZORYA_TRY(start_host());
@@ -380,6 +385,7 @@ std::string Instance::answer(const std::string& request) {
   const auto parsed = parse_control_request(request);
   if (!parsed) return control_error(parsed.error());
   if (parsed->verb == "status") return answer_status();
+  if (parsed->verb == "force") return answer_force(parsed->function, parsed->payload);
   if (parsed->verb == "invoke") return answer_invoke(parsed->function, parsed->payload);
   return control_error({base::Code::kInvalidArgument, "no such request: " + parsed->verb, {}});
 }
@@ -391,7 +397,27 @@ std::string Instance::answer_status() {
   report.host = host_->status();
   report.router = router_->status();
   report.telemetry = telemetry_->counters();
+  report.forced_outcomes = options_.arguments.forced_outcomes;
+  for (const cluster::ClusterInfo& cluster : report.clusters) {
+    report.commit_paths.push_back(cluster.postmaster_pid == 0
+                                      ? std::string("null")
+                                      : commit_path_json(*clusters_, cluster.id));
+  }
   return status_text(report);
+}
+
+std::string Instance::answer_force(const std::string& cluster, const std::string& text) {
+  if (!options_.arguments.forced_outcomes) {
+    return control_error({base::Code::kFailedPrecondition,
+                          "outcomes cannot be forced: the instance was not started for it",
+                          "zorya up … --forced-outcomes"});
+  }
+  const auto chosen = choose_cluster(info(), cluster);
+  if (!chosen) return control_error(chosen.error());
+  const auto arguments = parse_force(text);
+  if (!arguments) return control_error(arguments.error());
+  const auto answer = force(*clusters_, chosen->id, *arguments);
+  return answer ? *answer : control_error(answer.error());
 }
 
 std::string Instance::answer_invoke(const std::string& function, std::string payload) {

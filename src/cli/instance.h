@@ -53,8 +53,8 @@ class Instance {
   [[nodiscard]] iam::AccessKey admin_key() const { return keys_->admin(); }
   [[nodiscard]] std::vector<template_engine::Output> outputs() const;
 
-  /// What `zorya status` and `zorya invoke` ask, as one line of JSON; the answer too. May block for
-  /// as long as the function runs. Any thread.
+  /// What `zorya status`, `zorya invoke` and `zorya force` ask, as one line of JSON; the answer
+  /// too. May block for as long as the function runs. Any thread.
   std::string answer(const std::string& request);
   /// Before the end: answer() and a publish that runs give up what they wait for. Any thread.
   void stop_waiting() { stops_waiting_ = true; }
@@ -80,6 +80,7 @@ class Instance {
   [[nodiscard]] Watched watched(const template_engine::Plan& plan) const;
 
   std::string answer_status();
+  std::string answer_force(const std::string& cluster, const std::string& text);
   std::string answer_invoke(const std::string& function, std::string payload);
 
   Options options_;

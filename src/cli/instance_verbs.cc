@@ -1,8 +1,9 @@
-// invoke, status and reset: what is done with an instance as a whole.
+// invoke, status, force and reset: what is done with an instance as a whole.
 #include "base/files.h"
 #include "cli/control.h"
 #include "cli/control_messages.h"
 #include "cli/data_folder.h"
+#include "cli/database_control.h"
 #include "cli/process_tree.h"
 #include "cli/render.h"
 #include "cli/run.h"
@@ -116,6 +117,15 @@ int run_status(const Common& common, const StatusArguments&) {
   (*answer)["memory_bytes"] = memory_bytes;
   const std::string text = json::serialize(*answer);
   std::fputs((common.json ? text + "\n" : status_lines(text, memory_bytes)).c_str(), stdout);
+  return 0;
+}
+
+int run_force(const Common& common, const ForceArguments& arguments) {
+  const auto answer =
+      ask(common, {"force", arguments.cluster, force_text(arguments)}, kStatusPatience);
+  if (!answer) return fail(common, answer.error());
+  const std::string text = json::serialize(*answer);
+  std::fputs((common.json ? text + "\n" : forced_lines(text)).c_str(), stdout);
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "cli/render.h"
 
+#include "cli/render_words.h"
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -11,27 +13,6 @@ namespace {
 namespace json = boost::json;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
-
-std::string ms_text(microseconds duration) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f ms", static_cast<double>(duration.count()) / 1000);
-  return text;
-}
-
-std::string padded(std::string text, std::size_t width, bool to_the_right = false) {
-  if (text.size() >= width) return text;
-  const std::string space(width - text.size(), ' ');
-  return to_the_right ? space + text : text + space;
-}
-
-std::string harmless(std::string_view text) {
-  std::string safe(text);
-  for (char& c : safe) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f) c = '?';
-  }
-  return safe;
-}
 
 // "/aws/lambda/f" → "f", "2026/11/26/[3]0123…" → "[3]".
 std::string short_group(const std::string& group) {
@@ -104,44 +85,28 @@ json::object segment_object(const telemetry::Segment& segment) {
           {"children", std::move(children)}};
 }
 
-// A member of a status answer; empty if it is not there.
-std::string text_at(const json::value& value, std::string_view pointer) {
-  json::error_code error;
-  const json::value* found = value.find_pointer({pointer.data(), pointer.size()}, error);
-  if (found == nullptr) return {};
-  return found->is_string() ? std::string(found->as_string()) : json::serialize(*found);
-}
-
-const json::array& list_at(const json::value& value, std::string_view pointer) {
-  static const json::array none;
-  json::error_code error;
-  const json::value* found = value.find_pointer({pointer.data(), pointer.size()}, error);
-  return found != nullptr && found->is_array() ? found->as_array() : none;
-}
-
-void add_status_clusters(const json::value& status, std::string& text) {
-  for (const json::value& cluster : list_at(status, "/clusters")) {
-    text += "cluster     " + text_at(cluster, "/id") + "  " + text_at(cluster, "/state");
-    const std::string reason = text_at(cluster, "/reason");
-    if (!reason.empty()) text += ": " + reason;
-    text += "  " + text_at(cluster, "/endpoint") + "\n";
-  }
-}
-
-void add_status_functions(const json::value& status, std::string& text) {
-  for (const json::value& version : list_at(status, "/functions")) {
-    text += "function    " + text_at(version, "/function") + "  version " +
-            text_at(version, "/version") + "  " + text_at(version, "/state");
-    const std::string reason = text_at(version, "/state_reason");
-    if (!reason.empty()) text += ": " + reason;
-    text += "  starts by " + text_at(version, "/restore_path");
-    const std::string why = text_at(version, "/restore_reason");
-    if (!why.empty()) text += " (" + why + ")";
-    text += "\n";
-  }
-}
-
 }  // namespace
+
+std::string ms_text(microseconds duration) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f ms", static_cast<double>(duration.count()) / 1000);
+  return text;
+}
+
+std::string padded(std::string text, std::size_t width, bool to_the_right) {
+  if (text.size() >= width) return text;
+  const std::string space(width - text.size(), ' ');
+  return to_the_right ? space + text : text + space;
+}
+
+std::string harmless(std::string_view text) {
+  std::string safe(text);
+  for (char& c : safe) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\t') || byte == 0x7f) c = '?';
+  }
+  return safe;
+}
 
 std::string time_text(std::chrono::system_clock::time_point time) {
   const auto since = duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
@@ -244,31 +209,6 @@ std::string psql_line(const ReachableCluster& cluster, const std::string& ca_fil
          shell_word("host=" + cluster.endpoint + " hostaddr=" + cluster.host +
                     " port=" + std::to_string(cluster.port) +
                     " user=admin dbname=postgres sslmode=verify-full sslrootcert='" + ca + "'");
-}
-
-std::string status_lines(std::string_view status_json, std::uint64_t memory_bytes) {
-  json::error_code error;
-  const json::value status = json::parse({status_json.data(), status_json.size()}, error);
-  if (error) return std::string(status_json) + "\n";
-  std::string text = "zorya       pid " + text_at(status, "/instance/pid") + ", stack " +
-                     text_at(status, "/instance/stack") + "\n";
-  text += "api         " + text_at(status, "/instance/api_url") + "\n";
-  add_status_clusters(status, text);
-  add_status_functions(status, text);
-  text += "sessions    " + text_at(status, "/sessions/open") + " open, " +
-          text_at(status, "/sessions/refused") + " refused\n";
-  text += "environments " + text_at(status, "/environments/busy") + " busy, " +
-          text_at(status, "/environments/idle") + " idle, " +
-          text_at(status, "/environments/parked") + " parked\n";
-  text += "isolation   " + text_at(status, "/isolation") +
-          ", control groups: " + (text_at(status, "/cgroups") == "true" ? "yes" : "no") + "\n";
-  text += "telemetry   " + text_at(status, "/telemetry/logs") + " log lines, " +
-          text_at(status, "/telemetry/segments") + " segments, " +
-          text_at(status, "/telemetry/dropped") + " dropped\n";
-  if (memory_bytes > 0) {
-    text += "memory      " + std::to_string(memory_bytes >> 20) + " MiB (PSS of all processes)\n";
-  }
-  return text + "AWS APIs    nothing listens on 4566 yet\n";
 }
 
 }  // namespace zorya::cli

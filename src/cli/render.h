@@ -41,6 +41,9 @@ std::string psql_line(const ReachableCluster& cluster, const std::string& ca_fil
 /// `text` as one word of a POSIX shell.
 std::string shell_word(std::string_view text);
 
+/// {"forced": [...]} of a force request as lines, or what the others answer.
+std::string forced_lines(std::string_view answer_json);
+
 /// The answer to a status request (JSON) as lines. `memory_bytes`: of the process tree, 0: unknown.
 std::string status_lines(std::string_view status_json, std::uint64_t memory_bytes);
 

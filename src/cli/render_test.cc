@@ -91,6 +91,40 @@ TEST(Render, StatusSaysThatNothingListensForAwsApis) {
   EXPECT_NE(text.find("memory      5 MiB"), std::string::npos);
 }
 
+TEST(Render, StatusTellsHowCommitsFare) {
+  const std::string text = status_lines(
+      R"({"forced_outcomes":true,"clusters":[{"id":"c","state":"ACTIVE","endpoint":"e","commit_path":{
+        "figures":{"committed":12,"conflicts":3,"apply_failures":0,"recent_keys":7,"recent_keys_bytes":4096},
+        "conflicts":[{"table_name":"public.t","kind":"key","conflicts":1},
+                     {"table_name":"public.t","kind":"row","conflicts":2},
+                     {"table_name":null,"kind":"schema","conflicts":1}],
+        "times":[{"part":"verdict","below_us":1,"commits":9},{"part":"verdict","below_us":4,"commits":3},
+                 {"part":"flush","below_us":2048,"commits":11},{"part":"flush","below_us":null,"commits":1}]}},
+       {"id":"d","state":"ACTIVE","endpoint":"e","commit_path":{"reason":"asleep"}},
+       {"id":"f","state":"INACTIVE","endpoint":"e","commit_path":null}]})",
+      0);
+  EXPECT_NE(text.find("12 committed, 3 conflicts, heap disagreed 0 times, 7 recent keys in 4 KiB"),
+            std::string::npos);
+  EXPECT_NE(text.find("conflicts public.t row 2, public.t key 1, ? schema 1\n"), std::string::npos);
+  EXPECT_NE(
+      text.find("verdict < 1 us, 99 % < 4 us; apply -, 99 % -; flush < 2.0 ms, 99 % over 33 s"),
+      std::string::npos);
+  EXPECT_NE(text.find("not known: asleep"), std::string::npos);
+  EXPECT_NE(text.find("outcomes can be forced"), std::string::npos);
+}
+
+TEST(Render, ForcedOutcomesAreLines) {
+  EXPECT_EQ(forced_lines("{\"id\":4}"), "forced, number 4\n");
+  EXPECT_EQ(forced_lines("{\"forgotten\":2}"), "forgotten: 2\n");
+  EXPECT_EQ(forced_lines("{\"forced\":[]}"), "nothing is forced\n");
+  const std::string text = forced_lines(
+      R"({"forced":[{"id":1,"outcome":"OC000","at_point":"before_verdict","of_table":"t","asked":3,"fired":2},
+                    {"id":2,"outcome":"aged","at_point":null,"of_table":null,"asked":1,"fired":1}]})");
+  EXPECT_NE(text.find("OC000   before_verdict  t"), std::string::npos);
+  EXPECT_NE(text.find("fired 2 of 3\n"), std::string::npos);
+  EXPECT_NE(text.find("any table"), std::string::npos);
+}
+
 TEST(Render, DurationsHaveTheUnitThatFits) {
   EXPECT_EQ(duration_text(milliseconds(5)), "5 ms");
   EXPECT_EQ(duration_text(milliseconds(420)), "0.42 s");

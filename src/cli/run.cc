@@ -17,6 +17,7 @@ struct RunVerb {
   int operator()(const TokenArguments& arguments) const { return run_token(common, arguments); }
   int operator()(const HostsArguments& arguments) const { return run_hosts(common, arguments); }
   int operator()(const StatusArguments& arguments) const { return run_status(common, arguments); }
+  int operator()(const ForceArguments& arguments) const { return run_force(common, arguments); }
   int operator()(const ResetArguments& arguments) const { return run_reset(common, arguments); }
 };
 

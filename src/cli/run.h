@@ -17,6 +17,7 @@ int run_psql(const Common& common, const PsqlArguments& arguments);
 int run_token(const Common& common, const TokenArguments& arguments);
 int run_hosts(const Common& common, const HostsArguments& arguments);
 int run_status(const Common& common, const StatusArguments& arguments);
+int run_force(const Common& common, const ForceArguments& arguments);
 int run_reset(const Common& common, const ResetArguments& arguments);
 
 /// Says the error on standard error ({"error", "hint"} under --json, on standard output) and

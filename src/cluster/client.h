@@ -3,6 +3,7 @@
 #include "base/launcher.h"
 #include "base/result.h"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -44,7 +45,8 @@ struct Options {
   /// sets it.
   bool owner_door = false;
   /// Test only: more variables ("NAME=value") of the servers' environment, and settings that stand
-  /// above those of the product. A shipped start sets neither.
+  /// above those of the product. A shipped start sets neither, unless it was told that it serves
+  /// tests.
   std::vector<std::string> server_environment{};
   std::vector<std::pair<std::string, std::string>> server_settings{};
 };
@@ -76,6 +78,13 @@ class Clusters {
   /// All that are on disk, by id.
   virtual std::vector<ClusterInfo> list() const = 0;
   virtual std::optional<ClusterInfo> find(std::string_view id) const = 0;
+
+  /// Runs one statement on a cluster's server as `admin`, with `parameters` as $1, $2, …; gives the
+  /// first column of its first row as text. kUnavailable: the server does not run or does not let
+  /// us in; kFailedPrecondition with PostgreSQL's words: the statement failed; kDeadlineExceeded.
+  virtual base::Result<std::string> ask(std::string_view id, const std::string& sql,
+                                        const std::vector<std::string>& parameters,
+                                        std::chrono::milliseconds timeout) const = 0;
 
   /// Stops all servers (fast shutdown, harder after eight seconds); idempotent. `ensure` answers
   /// kFailedPrecondition from then on.

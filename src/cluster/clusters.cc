@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "cluster/client.h"
+#include "cluster/connection.h"
 #include "cluster/extension.h"
 #include "cluster/folders.h"
 #include "cluster/leftover.h"
@@ -70,6 +71,9 @@ class ClustersOnDisk final : public Clusters {
   base::Result<Ensured> ensure(std::string_view id) override;
   std::vector<ClusterInfo> list() const override;
   std::optional<ClusterInfo> find(std::string_view id) const override;
+  base::Result<std::string> ask(std::string_view id, const std::string& sql,
+                                const std::vector<std::string>& parameters,
+                                std::chrono::milliseconds timeout) const override;
   void stop_all() override;
 
  private:
@@ -148,6 +152,18 @@ std::optional<ClusterInfo> ClustersOnDisk::find(std::string_view id) const {
   const auto found = on_disk_.find(id);
   if (found == on_disk_.end()) return std::nullopt;
   return info_of(*found);
+}
+
+base::Result<std::string> ClustersOnDisk::ask(std::string_view id, const std::string& sql,
+                                              const std::vector<std::string>& parameters,
+                                              std::chrono::milliseconds timeout) const {
+  const auto info = find(id);
+  if (!info || info->postmaster_pid == 0) {
+    return base::Error{
+        base::Code::kUnavailable, "the server of cluster " + std::string(id) + " does not run", {}};
+  }
+  ZORYA_ASSIGN(Connection connection, Connection::open(info->socket_folder, kAdminRole, timeout));
+  return connection.ask(sql, parameters, timeout);
 }
 
 base::Result<Clusters::Ensured> ClustersOnDisk::ensure(std::string_view id) {
