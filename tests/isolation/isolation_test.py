@@ -3,27 +3,25 @@
 A spec file:
     setup                       SQL up to the next blank line, run once before the tests of the file, by D
     gate off                    the file's server lets through what the gate refuses (savepoints, cursors)
+    never waits                 no statement of the file waits for a lock at all
     test <name>                 then a line per step: <session> <sql> [=> rows] [!SQLSTATE[|SQLSTATE] [part of the text]]
 Sessions A, B, C begin anew in each test; D is autocommit; O is the owner of the server, autocommit. Rows are written
 `1,x; 2,y`, in any order; `(none)` for none. A step without an answer must simply succeed.
 """
 import pathlib
 import re
-import time
 
 import psycopg
 import pytest
 
+from isolation.sessions import SETTINGS, WAIT_MS_MAX, Waits, ask, check_wait
 from support.scratch_server import ScratchServer
 
 SPECS = pathlib.Path(__file__).parent / "specs"
-# A statement that waits for another session would wait for ever; one that does not takes milliseconds. The bound leaves
-# room for a busy machine.
-STATEMENT_S_MAX = 2.0
 
 
 def parse(path):
-    gate, setup, tests = "on", [], []
+    gate, setup, tests, wait_ms_max = "on", [], [], WAIT_MS_MAX
     into = None
     for number, line in enumerate(path.read_text().splitlines(), 1):
         text = line.split(" -- ")[0].strip()
@@ -31,6 +29,8 @@ def parse(path):
             continue
         if text == "gate off":
             gate = "off"
+        elif text == "never waits":
+            wait_ms_max = 0
         elif text == "setup":
             into = setup
         elif text.startswith("test "):
@@ -40,7 +40,7 @@ def parse(path):
             into = None if into is setup else into
         else:
             into.append((number, text))
-    return gate, setup, tests
+    return gate, setup, tests, wait_ms_max
 
 
 ALL = {path.stem: parse(path) for path in sorted(SPECS.glob("*.spec"))}
@@ -52,8 +52,7 @@ def servers():
 
     def server_of(gate):
         if gate not in running:
-            running[gate] = ScratchServer(settings={"zorya.gate": gate, "statement_timeout": "4s",
-                                                    "lock_timeout": "50ms", "deadlock_timeout": "10ms"}).__enter__()
+            running[gate] = ScratchServer(settings=SETTINGS | {"zorya.gate": gate}).__enter__()
         return running[gate]
 
     yield server_of
@@ -67,7 +66,7 @@ def prepared(servers):
 
     def prepare(name):
         if name not in done:
-            gate, setup, _ = ALL[name]
+            gate, setup, _, _ = ALL[name]
             server = servers(gate)
             session = server.connect("admin")
             schema = "spec_" + name
@@ -82,17 +81,6 @@ def prepared(servers):
         return done[name]
 
     return prepare
-
-
-def answer_of(connection, sql):
-    start = time.monotonic()
-    try:
-        cursor = connection.execute(sql)
-        rows = cursor.fetchall() if cursor.description else None
-        answer = (None, None, rows)
-    except psycopg.Error as error:
-        answer = (error.sqlstate, str(error), None)
-    return answer, time.monotonic() - start
 
 
 def split_step(text):
@@ -113,13 +101,14 @@ def as_text(rows):
     return sorted(",".join("null" if value is None else str(value) for value in row) for row in rows)
 
 
-@pytest.mark.parametrize("name,index", [(name, index) for name, (_, _, tests) in ALL.items()
+@pytest.mark.parametrize("name,index", [(name, index) for name, (_, _, tests, _) in ALL.items()
                                         for index in range(len(tests))],
-                         ids=[f"{name}: {test[0]}" for name, (_, _, tests) in ALL.items() for test in tests])
+                         ids=[f"{name}: {test[0]}" for name, (_, _, tests, _) in ALL.items() for test in tests])
 def test_spec(prepared, name, index):
     server, schema = prepared(name)
     _, steps = ALL[name][2][index]
-    sessions = {}
+    wait_ms_max = ALL[name][3]
+    sessions, waits = {}, Waits(server)
     try:
         for number, text in steps:
             session, sql, rows, states, fragment = split_step(text)
@@ -127,16 +116,16 @@ def test_spec(prepared, name, index):
             if session not in sessions:
                 sessions[session] = server.connect() if session == "O" else server.connect("admin")
                 sessions[session].execute(f"set search_path = {schema}")
-            (state, message, got), took = answer_of(sessions[session], sql)
-            assert took < STATEMENT_S_MAX, f"{where}: took {took:.1f} s"
+            answer = ask(sessions[session], sql)
+            check_wait(answer, waits, where, wait_ms_max)
             if states:
-                assert state in states, f"{where}: got {state or as_text(got)} {message or ''}"
-                assert not fragment or fragment in message, f"{where}: got {message}"
+                assert answer.state in states, f"{where}: got {answer}"
+                assert not fragment or fragment in answer.text, f"{where}: got {answer}"
             else:
-                assert state is None, f"{where}: got {state} {message}"
+                assert answer.state is None, f"{where}: got {answer}"
             if rows is not None:
                 wanted = sorted(part.strip() for part in rows.split(";"))
-                assert as_text(got) == wanted, f"{where}: got {as_text(got)}"
+                assert as_text(answer.rows) == wanted, f"{where}: got {as_text(answer.rows)}"
     finally:
         for connection in sessions.values():
             connection.close()
