@@ -99,6 +99,8 @@ constexpr ClauseRule kClauses[] = {
     {"VACUUM", "VACUUM", kUnsupported, "unsupported VACUUM statement", kR},
     {"SHOW", "lc_collate", ERRCODE_UNDEFINED_OBJECT,
      "unrecognized configuration parameter \"lc_collate\"", kR},
+    {"SHOW", "jit, and set_config of it", ERRCODE_UNDEFINED_OBJECT,
+     "unrecognized configuration parameter \"jit\"", kI},
     {"ANALYZE", "without a table", kUnsupported, "ANALYZE without a table name not supported", kI},
     {"COMMIT", "AND CHAIN", kUnsupported, "unsupported transaction statement: AND CHAIN", kS},
     {"BEGIN", "[NOT] DEFERRABLE", kUnsupported, "unsupported transaction mode: DEFERRABLE", kS},

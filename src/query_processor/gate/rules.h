@@ -165,6 +165,7 @@ enum class Clause : std::uint8_t {
   kCopyFreeze,
   kVacuum,
   kShowCollation,
+  kJit,
   kAnalyzeAll,
   kAndChain,
   kTransactionMode,

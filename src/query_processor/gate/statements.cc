@@ -262,8 +262,9 @@ void check_set(Node* node, const StatementContext& /*context*/) {
 }
 
 void check_show(Node* node, const StatementContext& /*context*/) {
-  if (pg_strcasecmp(castNode(VariableShowStmt, node)->name, "lc_collate") == 0)
-    refuse(Clause::kShowCollation);
+  const char* name = castNode(VariableShowStmt, node)->name;
+  if (pg_strcasecmp(name, "lc_collate") == 0) refuse(Clause::kShowCollation);
+  if (pg_strcasecmp(name, "jit") == 0) refuse(Clause::kJit);
 }
 
 void check_copy(Node* node, const StatementContext& /*context*/) {
