@@ -81,6 +81,18 @@ def test_every_conflict_is_run_again(place, example):
         call(up, "DELETE", path)
 
 
+@pytest.mark.parametrize("example", [PYTHON, CPP], ids=["python", "cpp"])
+def test_of_first_users_who_race_for_the_table_each_is_served(place, example):
+    with start(place, example) as up:
+        with psycopg.connect(autocommit=True, **parameters(up)) as connection:
+            connection.execute("DROP TABLE IF EXISTS todos")
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                answers = list(pool.map(lambda i: call(up, "POST", "/todos", {"title": f"first {i}"}), range(12)))
+            assert [answer.status for answer in answers] == [201] * 12, [answer.body for answer in answers]
+            assert sorted(titles(up)) == sorted(f"first {i}" for i in range(12))
+            assert connection.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'todos'").fetchone() == (2,)
+
+
 def test_rows_are_the_same_by_every_way_and_survive(place):
     """One cluster, named by a literal endpoint in two templates, through both functions, psql and a stock client."""
     with start(place, ("tests/e2e/templates/todos_literal_endpoint", "--nearest-runtime")) as up:

@@ -71,6 +71,8 @@ def test_a_wicked_function_finds_walls_and_the_next_request_is_served(up):
         else:
             assert answer.status == 200, (kind, body, answer.getheaders())
             assert all(value == expected for value in json.loads(body).values()), body
+        if kind == "connect":
+            assert 'asked for host "example.org"' in up.tail()
         assert_serves(up)
 
 
