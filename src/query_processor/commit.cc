@@ -1,6 +1,7 @@
 #include "query_processor/commit.h"
 
 #include "query_processor/backend.h"
+#include "query_processor/catalogue.h"
 #include "query_processor/commit_ids.h"
 #include "query_processor/commit_stats.h"
 #include "query_processor/errors.h"
@@ -41,6 +42,7 @@ void claim_keys() {
   adjudicator::WriteRecord record;
   record.commit_id = own_commit_id();
   record.snapshot = transaction_snapshot();
+  record.catalogue = take_catalogue_use();
   record.changes = pg::enter([]() -> pg::Result<std::span<const adjudicator::KeyChange>> {
     return backend->write_set.keys_to_adjudicate();
   });

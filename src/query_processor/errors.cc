@@ -11,14 +11,16 @@ void raise_conflict() {
   pg_unreachable();
 }
 
+void count_schema_changed() { count_conflict(InvalidOid, ConflictKind::kSchema); }
+
 void raise_schema_changed() {
-  count_conflict(InvalidOid, ConflictKind::kSchema);
+  count_schema_changed();
   raise_schema_error();
 }
 
 void raise_schema_error() {
-  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                  errmsg("schema has been updated by another transaction (OC001)")));
+  ereport(ERROR,
+          (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE), errmsg_internal("%s", kSchemaChangedText)));
   pg_unreachable();
 }
 

@@ -7,6 +7,10 @@ namespace zorya::query_processor {
 [[noreturn]] void raise_conflict();
 /// 40001 OC001: the catalogue is newer than the transaction. Counted.
 [[noreturn]] void raise_schema_changed();
+/// The same for an error that is being raised: its words, and that it is counted.
+inline constexpr const char* kSchemaChangedText =
+    "schema has been updated by another transaction (OC001)";
+void count_schema_changed();
 /// The same, uncounted.
 [[noreturn]] void raise_schema_error();
 /// 0A000: a level other than REPEATABLE READ reached a table.

@@ -1,6 +1,7 @@
 #include "query_processor/hooks.h"
 
 #include "query_processor/backend.h"
+#include "query_processor/catalogue.h"
 #include "query_processor/commit.h"
 #include "query_processor/index_only.h"
 #include "query_processor/limits.h"
@@ -62,6 +63,7 @@ void executor_start(QueryDesc* query, int flags) {
   if (is_client_session()) {
     check_isolation_level();
     check_transaction_age();
+    check_catalogue(query);
   }
   if (unlikely(query->crosscheck_snapshot != InvalidSnapshot))
     judge_foreign_keys_by_transaction_snapshot(query);

@@ -1,4 +1,5 @@
 #include "query_processor/backend.h"
+#include "query_processor/catalogue.h"
 #include "query_processor/commit.h"
 #include "query_processor/commit_stats.h"
 #include "query_processor/forced_outcomes.h"
@@ -40,6 +41,7 @@ extern "C" void _PG_init() {
   qp::install_table_am();
   qp::install_identity_cache();
   qp::install_commit();
+  qp::install_catalogue();
   qp::install_hooks();
   // The gate comes last, so that what it refuses is refused before anything of the above happens.
   qp::gate::install();

@@ -35,6 +35,11 @@ void define_settings() {
       "zorya.recent_keys_size", "Memory for the table of recent keys, touched as needed.", nullptr,
       &current.recent_keys_kib, defaults.recent_keys_kib, kKibMin, defaults.recent_keys_kib,
       PGC_POSTMASTER, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("zorya.index_changes_conflict",
+                           "Sessions that use a table are told (OC001) of a new index on it.",
+                           nullptr, &current.index_changes_conflict,
+                           defaults.index_changes_conflict, PGC_SUSET, 0, nullptr, nullptr,
+                           nullptr);
 }
 
 void reserve_setting_names() { MarkGUCPrefixReserved("zorya"); }

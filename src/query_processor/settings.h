@@ -11,6 +11,8 @@ struct Settings {
   int transaction_age_s_max = 300;  // zorya.transaction_age_s_max
   int recent_keys_kib =
       64 * 1024;  // zorya.recent_keys_size: memory for the table of recent keys, used as needed
+  bool index_changes_conflict = false;  // zorya.index_changes_conflict: a new index is a schema
+                                        // change to other sessions, as the service may have it
 };
 
 /// The settings in force. Any backend.

@@ -52,7 +52,7 @@ def servers():
 
     def server_of(gate):
         if gate not in running:
-            running[gate] = ScratchServer(settings=SETTINGS | {"zorya.gate": gate}).__enter__()
+            running[gate] = ScratchServer(roles=("app",), settings=SETTINGS | {"zorya.gate": gate}).__enter__()
         return running[gate]
 
     yield server_of

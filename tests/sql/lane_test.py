@@ -30,7 +30,9 @@ def pair(server):
     yield first, second
     for connection in (first, second):
         connection.rollback()
-    first.execute("DROP TABLE IF EXISTS t, u, w CASCADE")
+        connection.close()
+    with server.connect("admin") as last:
+        last.execute("DROP TABLE IF EXISTS t, u, w CASCADE")
 
 
 def outcome(connection, statement) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 #include "query_processor/gate/ddl.h"
 
+#include "query_processor/catalogue.h"
 #include "query_processor/errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/rules.h"
@@ -111,6 +112,7 @@ void run_guarded(void (*body)(void*), void* argument) {
     ErrorData* error = CopyErrorData();
     if (!is_catalogue_conflict(error)) PG_RE_THROW();
     FlushErrorState();
+    note_told_of_change();
     raise_schema_changed();
   }
   PG_END_TRY();
@@ -134,6 +136,7 @@ void run_ddl(void (*body)(void*), void* argument) {
           const auto* inner = static_cast<Call*>(data);
           announce_schema_change();
           enter_lane_on_account();
+          check_catalogue_for(NIL);  // nothing changes from here on
           inner->body(inner->argument);
         },
         &call);

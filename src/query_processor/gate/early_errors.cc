@@ -1,5 +1,7 @@
 #include "query_processor/gate/early_errors.h"
 
+#include "query_processor/catalogue.h"
+#include "query_processor/errors.h"
 #include "query_processor/gate/ddl.h"
 #include "query_processor/gate/gate.h"
 #include "query_processor/gate/rules.h"
@@ -31,6 +33,16 @@ bool is_of_the_catalogue(int sqlstate) {
     default:
       return false;
   }
+}
+
+/// The session router says OC001 for these: a wait for a lock that ended, and work that it ended
+/// itself, in an idle block by a word that no grammar has.
+bool is_told_by_router(int sqlstate) {
+  constexpr std::string_view kWord = "zorya_";
+  if (sqlstate == ERRCODE_SYNTAX_ERROR && debug_query_string != nullptr)
+    return strncmp(debug_query_string, kWord.data(), kWord.size()) == 0;
+  return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
+         sqlstate == ERRCODE_QUERY_CANCELED;
 }
 
 bool changes_data(const Node* statement) {
@@ -84,14 +96,18 @@ bool is_refused_beside_ddl(int position) {
   return refused;
 }
 
-/// The position of the error that is being raised; -1 if it is none, but a notice.
-int position_of_error() {
+/// The error that is being raised, in the message's memory; null if it is none, but a notice.
+const ErrorData* current_error() {
   MemoryContext outside = MemoryContextSwitchTo(MessageContext);
-  ErrorData* error = CopyErrorData();
-  const int position = error->elevel == ERROR ? error->cursorpos : -1;
-  FreeErrorData(error);
+  const ErrorData* error = CopyErrorData();
   MemoryContextSwitchTo(outside);
-  return position;
+  return error->elevel == ERROR ? error : nullptr;
+}
+
+/// A prepared statement's columns are not what they were: of 0A000, which says much else.
+bool is_of_changed_plan(const ErrorData* error) {
+  return error->message != nullptr &&
+         strcmp(error->message, "cached plan must not change result type") == 0;
 }
 
 void say_instead(int sqlstate, const char* message) {
@@ -101,32 +117,47 @@ void say_instead(int sqlstate, const char* message) {
 }
 
 void look_at_error(void* /*argument*/) {
-  if (!is_of_the_catalogue(geterrcode())) return;
-  const int position = position_of_error();
-  if (position < 0) return;
-  if (is_refused_beside_ddl(position)) {
+  const int sqlstate = geterrcode();
+  if (is_told_by_router(sqlstate)) return note_told_of_change();
+  const bool may_be_plan = sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
+  if (!is_of_the_catalogue(sqlstate) && !may_be_plan) return;
+  const ErrorData* error = current_error();
+  if (error == nullptr || (may_be_plan && !is_of_changed_plan(error))) return;
+  if (is_refused_beside_ddl(error->cursorpos)) {
     const ClauseRule& rule = clause_rule(Clause::kDdlAndDml);
-    say_instead(rule.sqlstate, rule.text);
+    return say_instead(rule.sqlstate, rule.text);
   }
+  if (!is_error_of_stale_catalogue()) return;
+  count_schema_changed();
+  say_instead(ERRCODE_T_R_SERIALIZATION_FAILURE, kSchemaChangedText);
 }
 
 ErrorContextCallback watch = {nullptr, look_at_error, nullptr};
 
-void watch_again(void* /*argument*/) {
-  if (!binds_session()) return;
+void watch_again() {
+  if (error_context_stack == &watch || !binds_session()) return;
   ErrorContextCallback** end = &error_context_stack;
   while (*end != nullptr && *end != &watch) end = &(*end)->previous;
   *end = &watch;
 }
 
-MemoryContextCallback at_cleanup = {watch_again, nullptr, nullptr};
+void watch_after_cleanup(void* argument);
+
+MemoryContextCallback at_cleanup = {watch_after_cleanup, nullptr, nullptr};
+bool waits_for_cleanup = false;
+
+void watch_after_cleanup(void* /*argument*/) {
+  waits_for_cleanup = false;
+  watch_again();
+}
 
 void at_end(XactEvent event, void* /*argument*/) {
   if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT) return;
-  watch_again(nullptr);
+  watch_again();
   // A failed block goes on to its ROLLBACK, with more errors on the way and no event at the end.
-  if (event == XACT_EVENT_ABORT)
-    MemoryContextRegisterResetCallback(TopTransactionContext, &at_cleanup);
+  if (event != XACT_EVENT_ABORT || waits_for_cleanup) return;
+  waits_for_cleanup = true;
+  MemoryContextRegisterResetCallback(TopTransactionContext, &at_cleanup);
 }
 
 }  // namespace

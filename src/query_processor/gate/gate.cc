@@ -1,11 +1,13 @@
 #include "query_processor/gate/gate.h"
 
+#include "query_processor/catalogue.h"
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
 #include "query_processor/gate/early_errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/gate/schema_change.h"
+#include "query_processor/gate/touched.h"
 #include "query_processor/gate/trial.h"
 #include "query_processor/gate/version.h"
 #include "query_processor/session.h"
@@ -75,7 +77,26 @@ void run_transaction_statement(const UtilityCall& call) {
   const bool commits =
       castNode(TransactionStmt, call.planned->utilityStmt)->kind == TRANS_STMT_COMMIT;
   pass_on(call);
-  if (commits) run_again_at_commit();
+  // From here on an error ends the block.
+  if (!commits) return;
+  check_catalogue_at_commit();
+  run_again_at_commit();
+}
+
+/// Utility statements that use what the catalogue says.
+void check_catalogue_of_utility(Node* node) {
+  switch (nodeTag(node)) {
+    case T_ExplainStmt:
+      return expect_query_of_utility();
+    case T_CopyStmt:
+      if (castNode(CopyStmt, node)->query != nullptr) return expect_query_of_utility();
+      return check_catalogue_for(touched_relations(node));
+    case T_VacuumStmt:
+    case T_CallStmt:
+      return check_catalogue_for(touched_relations(node));
+    default:
+      return;
+  }
 }
 
 void run_client_utility(UtilityCall call) {
@@ -96,11 +117,13 @@ void run_client_utility(UtilityCall call) {
   if (rule->check != nullptr) rule->check(node, context);
   if (!is_ddl) {
     if (IsA(node, CopyStmt) && castNode(CopyStmt, node)->is_from) note_dml();
+    check_catalogue_of_utility(node);
     return IsA(node, TransactionStmt) ? run_transaction_statement(call)
                                       : run_guarded(pass_on_boxed, &call);
   }
   if (!is_top_level) refuse(Clause::kDdlInFunction);
   note_ddl();
+  check_catalogue_for(touched_relations(node));
   if (is_in_explicit_block()) return run_trial(call, rule->check);
   run_schema_change(call);
 }

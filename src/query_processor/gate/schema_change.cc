@@ -4,6 +4,7 @@
 #include "query_processor/gate/ddl.h"
 #include "query_processor/gate/invalid_index.h"
 #include "query_processor/gate/jobs.h"
+#include "query_processor/gate/touched.h"
 
 extern "C" {
 #include "access/xact.h"
@@ -124,6 +125,7 @@ void note_created_relation(Oid relation) { created_relation = relation; }
 
 void run_schema_change(UtilityCall& call) {
   Node* node = call.planned->utilityStmt;
+  note_schema_change(schema_change_kind(node));
   if (IsA(node, IndexStmt)) {
     const Oid index = existing_index(castNode(IndexStmt, node));
     if (OidIsValid(index)) return run_existing_index(index, call);

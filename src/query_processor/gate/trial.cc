@@ -1,5 +1,6 @@
 #include "query_processor/gate/trial.h"
 
+#include "query_processor/catalogue.h"
 #include "query_processor/errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/schema_change.h"
@@ -91,6 +92,7 @@ void run_kept_quietly() {
     const ErrorData* error = CopyErrorData();
     if (is_of_the_server(error->sqlerrcode)) PG_RE_THROW();
     FlushErrorState();
+    note_told_of_change();
     raise_schema_changed();
   }
   PG_END_TRY();
