@@ -178,8 +178,9 @@ base::Result<void> Instance::start_host() {
   options.launcher = launcher_.get();
   options.sink = telemetry_.get();
   options.credentials = [this](const std::string& role) { return roles_->credentials(role); };
-  options.on_database_connection = [this](base::UniqueFd connection, std::string origin) {
-    router_->adopt(std::move(connection), std::move(origin));
+  options.on_database_connection = [this](base::UniqueFd connection, std::string origin,
+                                          std::shared_ptr<void> lease) {
+    router_->adopt(std::move(connection), std::move(origin), std::move(lease));
   };
   options.region = options_.region;
   options.account = options_.account;

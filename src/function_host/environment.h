@@ -11,6 +11,7 @@
 #include "function_host/version.h"
 #include "function_host/workers.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -186,6 +187,9 @@ class Environment {
   std::list<Connection> connections_;
   Connection* waiting_ = nullptr;  // in next
   std::set<std::string> refused_names_;
+  // Connections to the database that are open; whoever serves them counts down from its thread.
+  std::shared_ptr<std::atomic<int>> database_connections_ = std::make_shared<std::atomic<int>>(0);
+  bool database_refusal_logged_ = false;
 
   EventLoop::TimerId timer_ = 0;
   EventLoop::Time phase_began_{};

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -23,6 +24,12 @@ constexpr int kDatagramsAtOnce = 64;
 constexpr const char* kShutSocket = "a socket of the environment was shut down";
 constexpr std::size_t kRefusedNamesMax = 64;
 
+/// Counts one for as long as it lives.
+std::shared_ptr<void> take_lease(const std::shared_ptr<std::atomic<int>>& count) {
+  ++*count;
+  return {nullptr, [count](void*) { --*count; }};
+}
+
 }  // namespace
 
 void Environment::accept_database() {
@@ -30,11 +37,19 @@ void Environment::accept_database() {
     base::UniqueFd fd(::accept4(sandbox_.listeners[kDatabaseListener].get(), nullptr, nullptr,
                                 SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return after_failed_accept();
+    if (!context_.options.on_database_connection) continue;
+    if (*database_connections_ >= context_.options.database_connections_max) {
+      if (!std::exchange(database_refusal_logged_, true)) {
+        base::log(base::LogLevel::kWarning, "function_host",
+                  origin() + " has " + std::to_string(context_.options.database_connections_max) +
+                      " database connections open in one environment: more are closed at once");
+      }
+      continue;
+    }
     const int one = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (context_.options.on_database_connection) {
-      context_.options.on_database_connection(std::move(fd), origin());
-    }
+    context_.options.on_database_connection(std::move(fd), origin(),
+                                            take_lease(database_connections_));
   }
 }
 

@@ -27,8 +27,12 @@ struct Options {
   /// Credentials of a function's role. Called on the host's thread; must not block.
   std::function<Credentials(const std::string& role_arn)> credentials;
   /// Takes a connection that a function made to <anything>.dsql.<region>.on.aws:5432. `origin`
-  /// names the function and version, for logs. Called on the host's thread; must not block.
-  std::function<void(base::UniqueFd connection, std::string origin)> on_database_connection;
+  /// names the function and version, for logs; `lease` is kept as long as the connection is open.
+  /// Called on the host's thread; must not block.
+  std::function<void(base::UniqueFd connection, std::string origin, std::shared_ptr<void> lease)>
+      on_database_connection;
+  /// Open at once, of one environment. The service gives an environment this many descriptors.
+  int database_connections_max = 1024;
 
   std::string region = "us-east-1";
   std::string account = "000000000000";

@@ -290,7 +290,7 @@ TEST_P(HostTest, ReachesNoNetwork) {
 
 TEST_P(HostTest, HandsDatabaseConnectionsToTheRouter) {
   std::promise<std::string> origin;
-  options_.on_database_connection = [&](base::UniqueFd, std::string from) {
+  options_.on_database_connection = [&](base::UniqueFd, std::string from, std::shared_ptr<void>) {
     origin.set_value(std::move(from));
   };
   start_and_publish();
@@ -300,6 +300,28 @@ TEST_P(HostTest, HandsDatabaseConnectionsToTheRouter) {
           .payload;
   EXPECT_TRUE(contains(answer, "connected")) << answer;
   EXPECT_EQ(origin.get_future().get(), "function probe version $LATEST");
+}
+
+TEST_P(HostTest, BoundsTheDatabaseConnectionsOfAnEnvironment) {
+  std::mutex mutex;
+  std::vector<std::pair<base::UniqueFd, std::shared_ptr<void>>> open;
+  options_.database_connections_max = 3;
+  options_.on_database_connection = [&](base::UniqueFd fd, const std::string&,
+                                        std::shared_ptr<void> lease) {
+    const std::lock_guard lock(mutex);
+    open.emplace_back(std::move(fd), std::move(lease));
+  };
+  start_and_publish();
+  // Of four that it holds at once one was closed by us.
+  EXPECT_EQ(invoke(R"({"op":"connections","count":4,"closed":1})").payload, "3");
+  EXPECT_EQ(invoke(R"({"op":"connections","count":1,"closed":1})").payload, "0");
+  {
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(open.size(), 3u);
+    open.pop_back();  // whoever served it is done
+  }
+  EXPECT_EQ(invoke(R"({"op":"connections","count":2,"closed":1})").payload, "1");
+  host_.reset();
 }
 
 TEST_P(HostTest, IgnoresAKillOfPidOne) {

@@ -46,7 +46,7 @@ asio::awaitable<void> accept_clients(Shared* shared,
           ::accept4(listener->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (socket) {
         std::string origin = net::peer_name(socket.get());
-        Session::begin(shared, std::move(socket), std::move(origin));
+        Session::begin(shared, std::move(socket), std::move(origin), nullptr);
         continue;
       }
       if (errno == ECONNABORTED || errno == EINTR) continue;
@@ -76,14 +76,14 @@ class ThreadedRouter final : public Router {
 
   std::uint16_t port() const override { return port_; }
 
-  void adopt(base::UniqueFd socket, std::string origin) override {
+  void adopt(base::UniqueFd socket, std::string origin, std::shared_ptr<void> lease) override {
     auto held = std::make_shared<base::UniqueFd>(std::move(socket));
-    asio::post(shared_->context,
-               [shared = shared_.get(), held, origin = std::move(origin)]() mutable {
-                 if (!shared->stopping) {
-                   Session::begin(shared, std::move(*held), std::move(origin));
-                 }
-               });
+    asio::post(shared_->context, [shared = shared_.get(), held, origin = std::move(origin),
+                                  lease = std::move(lease)]() mutable {
+      if (!shared->stopping) {
+        Session::begin(shared, std::move(*held), std::move(origin), std::move(lease));
+      }
+    });
   }
 
   RouterStatus status() const override {

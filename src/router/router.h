@@ -84,8 +84,9 @@ class Router {
   [[nodiscard]] virtual std::uint16_t port() const = 0;
 
   /// Serves a connection that someone else accepted (within a function's environment), exactly as
-  /// one of our own listener; `origin` names it in the log. Any thread; returns at once.
-  virtual void adopt(base::UniqueFd socket, std::string origin) = 0;
+  /// one of our own listener; `origin` names it in the log, `lease` is let go when it is closed.
+  /// Any thread; returns at once.
+  virtual void adopt(base::UniqueFd socket, std::string origin, std::shared_ptr<void> lease) = 0;
 
   /// Any thread; waits for the router's thread, a millisecond or so. Zeros once it has stopped.
   [[nodiscard]] virtual RouterStatus status() const = 0;

@@ -54,7 +54,8 @@ auto at_end(std::shared_ptr<Session> session) {
 
 }  // namespace
 
-void Session::begin(Shared* shared, base::UniqueFd socket, std::string origin) {
+void Session::begin(Shared* shared, base::UniqueFd socket, std::string origin,
+                    std::shared_ptr<void> lease) {
   net::prepare_stream(socket.get());
   ++shared->accepted;
   while (shared->half_open.size() >= shared->options.limits.half_open_max) {
@@ -64,14 +65,17 @@ void Session::begin(Shared* shared, base::UniqueFd socket, std::string origin) {
     oldest->drop();
     oldest->leave_half_open();
   }
-  auto self = std::make_shared<Session>(shared, std::move(socket), std::move(origin));
+  auto self =
+      std::make_shared<Session>(shared, std::move(socket), std::move(origin), std::move(lease));
   self->half_open_place_ = shared->half_open.insert(shared->half_open.end(), self);
   self->set_deadline(shared->options.limits.login_deadline);
   asio::co_spawn(shared->context, serve(self), at_end(self));
 }
 
-Session::Session(Shared* shared, base::UniqueFd socket, std::string origin)
+Session::Session(Shared* shared, base::UniqueFd socket, std::string origin,
+                 std::shared_ptr<void> lease)
     : shared_(shared),
+      lease_(std::move(lease)),
       origin_(std::move(origin)),
       id_(make_session_id()),
       client_(shared_->context, std::move(socket)),

@@ -65,10 +65,11 @@ struct Shared {
 /// them holds `self`.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  /// Begins to serve `socket`.
-  static void begin(Shared* shared, base::UniqueFd socket, std::string origin);
+  /// Begins to serve `socket`; lets `lease` go after closing it.
+  static void begin(Shared* shared, base::UniqueFd socket, std::string origin,
+                    std::shared_ptr<void> lease);
 
-  Session(Shared* shared, base::UniqueFd socket, std::string origin);
+  Session(Shared* shared, base::UniqueFd socket, std::string origin, std::shared_ptr<void> lease);
   ~Session();
 
   /// Ends it in order: the client is told `report` if that is possible, within two seconds.
@@ -106,6 +107,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void cancel_abandoned();
 
   Shared* const shared_;
+  const std::shared_ptr<void> lease_;  // before client_: it goes after the socket
   const std::string origin_;
   const std::string id_;
   ByteStream client_;

@@ -210,10 +210,10 @@ int main(int argc, char** argv) {
                                       std::chrono::system_clock::now() + std::chrono::hours(1)};
   };
   Greeter greeter;
-  settings.options.on_database_connection = [&greeter](base::UniqueFd connection,
-                                                       const std::string&) {
-    greeter.take(std::move(connection));
-  };
+  settings.options.on_database_connection =
+      [&greeter](base::UniqueFd connection, const std::string&, const std::shared_ptr<void>&) {
+        greeter.take(std::move(connection));
+      };
   auto host = function_host::make_host(settings.options);
   if (!host) {
     std::cout << "{\"error\":" << json_quote(base::to_string(host.error())) << "}" << std::endl;

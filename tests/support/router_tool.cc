@@ -115,7 +115,7 @@ void adopt_one(zorya::router::Router& router, const std::string& path) {
   }
   say("{\"listening\":true}");
   router.adopt(zorya::base::UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)),
-               "function test");
+               "function test", nullptr);
 }
 
 int serve(zorya::router::Router& router, zorya::iam::KeyStore& keys) {
