@@ -20,6 +20,8 @@ bool is_catalogue_conflict(const ErrorFields& error) {
   const std::string_view state = error['C'];
   if (state == "55P03" || state == "40P01") return true;
   if (state == "XX000") return error['M'].starts_with("tuple concurrently ");
+  // An error about a name that the extension has renamed: what else it said is of the name.
+  if (state == "40001") return error['M'].ends_with("(OC001)");
   return state == "23505" && error['s'] == "pg_catalog";
 }
 

@@ -32,6 +32,17 @@ TEST(ErrorMap, ConflictsInTheCatalogueAreOC001) {
   }
 }
 
+TEST(ErrorMap, AnOC001SaysNothingElse) {
+  using namespace std::string_literals;
+  const auto mapped = map_body(
+      "VERROR\0C40001\0Mschema has been updated by another transaction (OC001)\0HPerhaps you "
+      "meant to reference the column \"t.v\".\0P8\0\0"s);
+  ASSERT_TRUE(mapped);
+  EXPECT_EQ(mapped->sqlstate, "40001");
+  EXPECT_EQ(mapped->hint, "");
+  EXPECT_FALSE(map("40001", "change conflicts with another transaction (OC000)"));
+}
+
 TEST(ErrorMap, ADuplicateIsOneOnlyInTheCatalogue) {
   using namespace std::string_literals;
   const auto in_catalogue = map_body("VERROR\0C23505\0Mduplicate\0spg_catalog\0tpg_class\0\0"s);

@@ -82,6 +82,33 @@ def test_a_reader_behind_an_open_alter_is_told_to_retry(router, session):
     session.execute("SELECT w FROM t")
 
 
+def test_a_stale_catalogue_is_told_once_and_with_nothing_else(router, session):
+    with router.connect(autocommit=True) as other:
+        other.execute("SELECT * FROM t")
+        session.execute("ALTER TABLE t RENAME COLUMN v TO w")
+        with pytest.raises(psycopg.Error) as caught:
+            other.execute("SELECT v FROM t")  # PostgreSQL's own words end in a hint and a position
+        said = caught.value.diag
+        assert (said.sqlstate, said.message_primary) == OC001
+        assert (said.message_hint, said.message_detail, said.statement_position) == (None, None, None)
+        assert refusal(other, "SELECT v FROM t")[0] == "42703"
+
+
+def test_a_commit_that_fails_leaves_an_idle_session(router, session):
+    with router.connect(autocommit=True) as other:
+        for prepare in (False, True):
+            other.execute("BEGIN", prepare=prepare)
+            other.execute("ALTER TABLE t ADD COLUMN once int", prepare=prepare)
+            session.execute("ALTER TABLE t ADD COLUMN once int")
+            with pytest.raises(psycopg.Error) as caught:
+                other.execute("COMMIT", prepare=prepare)
+            assert (caught.value.sqlstate, caught.value.diag.message_primary) == OC001
+            assert other.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            assert other.execute("SELECT once FROM t").fetchall() == []
+            session.execute("ALTER TABLE t DROP COLUMN once")
+            assert refusal(other, "SELECT 1") == OC001
+
+
 def test_the_job_of_a_block_is_the_row_of_its_statement(session):
     """The id is told inside the block, the job exists from COMMIT on, and COMMIT has no row of its own."""
     session.execute("BEGIN")
