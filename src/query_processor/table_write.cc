@@ -426,6 +426,13 @@ void mark(Entry* entry, LockClass lock_class) {
   });
 }
 
+void mark_own(adjudicator::KeyChange mark) {
+  pg::enter([&]() -> pg::Result<void> {
+    backend->write_set.add_own_mark(mark);
+    return {};
+  });
+}
+
 void fill_slot(Relation relation, Located* located, TupleTableSlot* slot) {
   if (located->version != nullptr) return store_version(located->version, slot);
   auto* buffer_slot = reinterpret_cast<BufferHeapTupleTableSlot*>(slot);
@@ -465,7 +472,8 @@ TM_Result lock(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTable
     if (!made_by_us(relation)) {
       const WriteSet::RowIdentity identity =
           row_identity(relation, &located.tuple, row_id(&located.tid));
-      if (identity.is_key) add_key(relation, identity.hash, lock_class_of(mode));
+      if (identity.is_key)
+        mark_own({identity.hash, lock_class_of(mode), RelationGetRelid(relation)});
     }
     release(&located);
     return heap_am()->tuple_lock(relation, &located.tid, snapshot, slot, command, mode, policy,

@@ -151,6 +151,18 @@ bool WriteSet::add_mark(Entry& entry, adjudicator::LockClass lock_class) {
   return true;
 }
 
+void WriteSet::add_own_mark(adjudicator::KeyChange mark) {
+  auto& known = own_marks_[static_cast<std::size_t>(mark.lock_class)];
+  const auto [place, is_new] = known.insert(mark.key);
+  if (!is_new) return;
+  try {
+    add_key(mark);
+  } catch (...) {
+    known.erase(place);
+    throw;
+  }
+}
+
 std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
   using adjudicator::LockClass;
   all_keys_ = keys_;
@@ -202,6 +214,7 @@ void WriteSet::abort_subtransaction(SubtransactionNumber number) noexcept {
     // A mark may be among the keys that went; noting it once more is harmless.
     entry.marked_classes = 0;
   }
+  for (auto& marks : own_marks_) marks.clear();
 }
 
 void WriteSet::clear() noexcept {
@@ -225,6 +238,9 @@ void WriteSet::clear() noexcept {
   if (keys_.capacity() > kKeptCapacity) std::vector<adjudicator::KeyChange>().swap(keys_);
   if (all_keys_.capacity() > kKeptCapacity) std::vector<adjudicator::KeyChange>().swap(all_keys_);
   keys_.clear();
+  for (auto& marks : own_marks_) {
+    if (!marks.empty()) std::remove_reference_t<decltype(marks)>().swap(marks);
+  }
   subtransactions_.clear();
   hidden_.clear();
   hidden_total_ = 0;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace zorya::query_processor {
@@ -122,6 +123,9 @@ class WriteSet {
   /// Notes that the row is read with a lock clause. False if that was noted before.
   bool add_mark(Entry& entry, adjudicator::LockClass lock_class);
   [[nodiscard]] std::uint32_t mark_count() const noexcept { return mark_count_; }
+  /// The same for a row that only this transaction can see, and that has no entry: its key is noted
+  /// once for each class, however often it is read.
+  void add_own_mark(adjudicator::KeyChange mark);
 
   /// Rows of other transactions or of this one that were changed, each once.
   [[nodiscard]] std::uint32_t row_count() const noexcept { return row_count_; }
@@ -172,6 +176,11 @@ class WriteSet {
   std::vector<Version*> log_;     // live versions in the order of their making
   std::vector<adjudicator::KeyChange> keys_;
   std::vector<adjudicator::KeyChange> all_keys_;
+  struct KeyHashHash {
+    std::size_t operator()(const adjudicator::KeyHash& key) const noexcept { return key.low; }
+  };
+  std::array<std::unordered_set<adjudicator::KeyHash, KeyHashHash>, adjudicator::kLockClassCount>
+      own_marks_;  // by class; those among keys_ that add_own_mark put there
   std::vector<Entry*> to_apply_;
   std::vector<Mark> subtransactions_;
   std::vector<Hidden> hidden_;

@@ -80,6 +80,23 @@ TEST_F(WriteSetTest, ARollbackTakesBackVersionsKeysAndCounts) {
   EXPECT_EQ(set.keys_to_adjudicate()[0].key, (KeyHash{7, 7}));
 }
 
+TEST_F(WriteSetTest, AnOwnRowThatIsReadAgainAndAgainIsMarkedOnce) {
+  for (int n = 0; n < 100; ++n) {
+    set.add_own_mark({KeyHash{7, 7}, LockClass::kKeyShare});
+    set.add_own_mark({KeyHash{7, 7}, LockClass::kUpdate});
+  }
+  EXPECT_EQ(set.keys_to_adjudicate().size(), 2u);
+  set.start_subtransaction(2);
+  set.add_own_mark({KeyHash{8, 8}, LockClass::kUpdate});
+  set.abort_subtransaction(2);
+  EXPECT_EQ(set.keys_to_adjudicate().size(), 2u);
+  set.add_own_mark({KeyHash{8, 8}, LockClass::kUpdate});
+  EXPECT_EQ(set.keys_to_adjudicate().size(), 3u);
+  set.clear();
+  set.add_own_mark({KeyHash{8, 8}, LockClass::kUpdate});
+  EXPECT_EQ(set.keys_to_adjudicate().size(), 1u);
+}
+
 TEST_F(WriteSetTest, ARollbackRevivesWhatWasAppliedInIt) {
   Entry& row = entry(1, 1);
   set.push(row, {.command = 1, .subtransaction = 1, .tuple = &a});

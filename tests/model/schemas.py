@@ -41,7 +41,7 @@ create function of_x(i int) returns bigint language sql stable as $$ select coun
 create function of_x_now(i int) returns bigint language sql volatile as $$ select count(*) from t where x = i $$;
 create function rows_of(i int) returns setof t language sql stable as $$ select * from t where y = i $$;
 create function touch(i int) returns int language sql volatile as $$
-  update t set d = coalesce(d, 0) + 1 where id = i returning d $$;
+  with z as (update t set d = coalesce(d, 0) + 1 where id = i returning d) select max(d) from z $$;
 create function walk(lo int, hi int) returns int language plpgsql as $$
   declare c cursor for select id, x from t where id between lo and hi for update; r record; n int := 0;
   begin
