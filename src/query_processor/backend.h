@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "storage/itemptr.h"
+#include "utils/rel.h"
 }
 
 namespace zorya::query_processor {
@@ -28,6 +29,9 @@ MemoryContext write_set_memory();
 inline RowId row_id(const ItemPointerData* tid) {
   return {ItemPointerGetBlockNumberNoCheck(tid), ItemPointerGetOffsetNumberNoCheck(tid)};
 }
+/// The file that the relation's rows lie in now. Places in it say nothing of another one.
+inline StorageId storage_of(Relation relation) { return relation->rd_node.relNode; }
+
 inline ItemPointerData item_pointer(RowId row) {
   ItemPointerData tid;
   tid.ip_blkid.bi_hi = static_cast<std::uint16_t>(row.block >> 16);

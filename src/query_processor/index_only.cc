@@ -38,7 +38,7 @@ bool is_hidden(IndexScanDesc scan) {
   // A copy: the search moves it along the chain. A HOT chain never leaves its block.
   ItemPointerData tid = scan->xs_heaptid;
   const BlockNumber block = ItemPointerGetBlockNumber(&tid);
-  if (!backend->write_set.may_hold(RelationGetRelid(table), block)) return false;
+  if (!backend->write_set.may_hold(storage_of(table), block)) return false;
   HeapTupleData tuple;
   Buffer buffer = ReadBuffer(table, block);
   LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -46,9 +46,10 @@ bool is_hidden(IndexScanDesc scan) {
       heap_hot_search_buffer(&tid, table, buffer, scan->xs_snapshot, &tuple, nullptr, true);
   UnlockReleaseBuffer(buffer);
   if (!found) return true;
-  const Entry* entry = backend->write_set.find_changed(RelationGetRelid(table), row_id(&tid));
+  const CommandId command = scan->xs_snapshot->curcid;
+  const Entry* entry = backend->write_set.find_changed(storage_of(table), row_id(&tid), command);
   if (entry == nullptr) return false;
-  const Version* version = WriteSet::visible(*entry, scan->xs_snapshot->curcid);
+  const Version* version = WriteSet::visible(*entry, command);
   return version != nullptr && version->tuple == nullptr;
 }
 

@@ -43,10 +43,11 @@ bool pass_through_write_set(Relation relation, Snapshot snapshot, TupleTableSlot
     default:
       break;
   }
+  const CommandId command = command_of(snapshot);
   Entry* entry =
-      backend->write_set.find_changed(RelationGetRelid(relation), row_id(&slot->tts_tid));
+      backend->write_set.find_changed(storage_of(relation), row_id(&slot->tts_tid), command);
   if (entry == nullptr) return true;
-  Version* version = WriteSet::visible(*entry, command_of(snapshot));
+  Version* version = WriteSet::visible(*entry, command);
   if (version == nullptr) return true;
   if (version->tuple == nullptr) return false;
   store_version(version, slot);
@@ -147,8 +148,9 @@ bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
   }
   if (!heap_am()->tuple_fetch_row_version(relation, tid, snapshot, slot)) return false;
   if (any || !rows_are_pending()) return true;
-  const Entry* entry = backend->write_set.find_changed(RelationGetRelid(relation), row_id(tid));
-  if (entry == nullptr || WriteSet::visible(*entry, command_of(snapshot)) == nullptr) return true;
+  const CommandId command = command_of(snapshot);
+  const Entry* entry = backend->write_set.find_changed(storage_of(relation), row_id(tid), command);
+  if (entry == nullptr || WriteSet::visible(*entry, command) == nullptr) return true;
   ExecClearTuple(slot);
   return false;
 }
@@ -171,9 +173,10 @@ bool satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot snapsh
     return entry.newest == version && sees_row_at(relation, entry.applied_row, snapshot);
   }
   if (!heap_am()->tuple_satisfies_snapshot(relation, slot, snapshot)) return false;
+  const CommandId command = command_of(snapshot);
   const Entry* entry =
-      backend->write_set.find_changed(RelationGetRelid(relation), row_id(&slot->tts_tid));
-  return entry == nullptr || WriteSet::visible(*entry, command_of(snapshot)) == nullptr;
+      backend->write_set.find_changed(storage_of(relation), row_id(&slot->tts_tid), command);
+  return entry == nullptr || WriteSet::visible(*entry, command) == nullptr;
 }
 
 bool tid_valid(TableScanDesc scan, ItemPointer tid) {
@@ -191,7 +194,7 @@ void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
     entry = version_or_error(tid)->entry;
   } else {
     heap_am()->tuple_get_latest_tid(scan, tid);
-    entry = backend->write_set.find_any(RelationGetRelid(scan->rs_rd), row_id(tid));
+    entry = backend->write_set.find_any(storage_of(scan->rs_rd), row_id(tid));
   }
   if (entry == nullptr) return;
   const bool applied = entry->applied_in != 0;

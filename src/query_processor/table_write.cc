@@ -168,11 +168,12 @@ void refuse_unseen(Relation relation, HeapTupleHeader header) {
 
 Entry* entry_of(Relation relation, Located* located) {
   const RowId place = row_id(&located->tid);
-  Entry* known = backend->write_set.find_any(RelationGetRelid(relation), place);
+  Entry* known = backend->write_set.find_any(storage_of(relation), place);
   if (known != nullptr) return known;
   const WriteSet::RowIdentity identity = row_identity(relation, &located->tuple, place);
   return pg::enter([&]() -> pg::Result<Entry*> {
-    return &backend->write_set.add_entry(RelationGetRelid(relation), place, identity);
+    return &backend->write_set.add_entry(RelationGetRelid(relation), storage_of(relation), place,
+                                         identity);
   });
 }
 
@@ -186,7 +187,7 @@ void locate(Relation relation, ItemPointer tid, CommandId command, TM_FailureDat
     located->tid = item_pointer(located->entry->applied_row);
     located->entry = nullptr;
     located->version = nullptr;
-  } else if (Entry* entry = backend->write_set.find(RelationGetRelid(relation), row_id(tid))) {
+  } else if (Entry* entry = backend->write_set.find(storage_of(relation), row_id(tid))) {
     const Version* first = WriteSet::oldest(*entry);
     return refuse(located, failure, changed_by_us(first->command, command), tid, first->command);
   }

@@ -19,41 +19,44 @@ std::uint64_t mix(std::uint64_t x) noexcept {
   return x;
 }
 
-std::uint32_t filter_bit(RelationId relation, std::uint32_t block, std::size_t bits) noexcept {
+std::uint32_t filter_bit(StorageId storage, std::uint32_t block, std::size_t bits) noexcept {
   return static_cast<std::uint32_t>(
-      (mix((std::uint64_t{relation} << 32 | block) * 0x9e3779b97f4a7c15U) >> 20) & (bits - 1));
+      (mix((std::uint64_t{storage} << 32 | block) * 0x9e3779b97f4a7c15U) >> 20) & (bits - 1));
 }
 
 }  // namespace
 
 std::size_t WriteSet::PlaceHash::operator()(const Place& place) const noexcept {
-  return mix((std::uint64_t{place.relation} << 32 | place.row.block) * 0xff51afd7ed558ccdU +
+  return mix((std::uint64_t{place.storage} << 32 | place.row.block) * 0xff51afd7ed558ccdU +
              place.row.offset);
 }
 
-bool WriteSet::may_hold(RelationId relation, std::uint32_t block) const noexcept {
-  const std::uint32_t bit = filter_bit(relation, block, kFilterWords * 64);
+bool WriteSet::may_hold(StorageId storage, std::uint32_t block) const noexcept {
+  const std::uint32_t bit = filter_bit(storage, block, kFilterWords * 64);
   return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
-Entry* WriteSet::find_any(RelationId relation, RowId row) const noexcept {
-  if (!may_hold(relation, row.block)) return nullptr;
-  const auto found = by_place_.find(Place{relation, row});
+Entry* WriteSet::find_any(StorageId storage, RowId row) const noexcept {
+  if (!may_hold(storage, row.block)) return nullptr;
+  const auto found = by_place_.find(Place{storage, row});
   return found == by_place_.end() ? nullptr : found->second;
 }
 
-Entry* WriteSet::find(RelationId relation, RowId row) const noexcept {
-  Entry* entry = find_any(relation, row);
+Entry* WriteSet::find(StorageId storage, RowId row) const noexcept {
+  Entry* entry = find_any(storage, row);
   return entry != nullptr && entry->newest != nullptr && entry->applied_in == 0 ? entry : nullptr;
 }
 
-Entry* WriteSet::find_changed(RelationId relation, RowId row) const noexcept {
-  Entry* entry = find_any(relation, row);
-  return entry != nullptr && entry->newest != nullptr ? entry : nullptr;
+Entry* WriteSet::find_changed(StorageId storage, RowId row, CommandNumber command) const noexcept {
+  Entry* entry = find_any(storage, row);
+  if (entry == nullptr || entry->newest == nullptr) return nullptr;
+  return entry->applied_in == 0 || command <= entry->applied_by ? entry : nullptr;
 }
 
-Entry& WriteSet::add_entry(RelationId relation, RowId row, RowIdentity identity) {
+Entry& WriteSet::add_entry(RelationId relation, StorageId storage, RowId row,
+                           RowIdentity identity) {
   entries_.push_back({.relation = relation,
+                      .storage = storage,
                       .base = row,
                       .identity = identity.hash,
                       .identity_is_key = identity.is_key,
@@ -61,12 +64,12 @@ Entry& WriteSet::add_entry(RelationId relation, RowId row, RowIdentity identity)
                       .place = identity.place,
                       .applied_row = {}});
   try {
-    by_place_.emplace(Place{relation, row}, &entries_.back());
+    by_place_.emplace(Place{storage, row}, &entries_.back());
   } catch (...) {
     entries_.pop_back();
     throw;
   }
-  const std::uint32_t bit = filter_bit(relation, row.block, kFilterWords * 64);
+  const std::uint32_t bit = filter_bit(storage, row.block, kFilterWords * 64);
   filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
   return entries_.back();
 }

@@ -14,7 +14,8 @@
 namespace zorya::query_processor {
 
 using RelationId = std::uint32_t;
-using CommandNumber = std::uint32_t;         // of a statement within its transaction
+using StorageId = std::uint32_t;      // of a table's file: another one after TRUNCATE or a rewrite
+using CommandNumber = std::uint32_t;  // of a statement within its transaction
 using SubtransactionNumber = std::uint32_t;  // grows within a transaction; nested ones are greater
 
 /// Where a row version lies: in the heap, or (transient) in a write set.
@@ -29,6 +30,7 @@ struct Version;
 /// A row that others can see and that this transaction changes or marks.
 struct Entry {
   RelationId relation = 0;
+  StorageId storage = 0;
   RowId base;                     // in the heap
   adjudicator::KeyHash identity;  // the row's key, or else its place
   bool identity_is_key = false;   // false: by place, and then every change counts as one of the key
@@ -68,28 +70,25 @@ class WriteSet {
   [[nodiscard]] bool has_versions() const noexcept { return !log_.empty(); }
 
   /// The entry of a row if a version of it is pending; null if not, or if it is applied already.
-  [[nodiscard]] Entry* find(RelationId relation, RowId row) const noexcept;
-  /// For readers: the entry of a row that was changed, applied or not. After an early apply a
-  /// snapshot of before it still reads the row at its old place.
-  [[nodiscard]] Entry* find_changed(RelationId relation, RowId row) const noexcept;
+  [[nodiscard]] Entry* find(StorageId storage, RowId row) const noexcept;
+  /// For a reader at `command`: the same, and also one that was applied after the reader's
+  /// snapshot, which still reads the row at its old place.
+  [[nodiscard]] Entry* find_changed(StorageId storage, RowId row,
+                                    CommandNumber command) const noexcept;
   /// True if the heap block may hold a row with an entry; false is certain. One bit per hash, so
   /// that pages without changes are read at the heap's own speed.
-  [[nodiscard]] bool may_hold(RelationId relation, std::uint32_t block) const noexcept;
+  [[nodiscard]] bool may_hold(StorageId storage, std::uint32_t block) const noexcept;
 
-  /// The entry of a row, made if there is none. `identity` is asked for only then.
-  template <typename Identity>
-  Entry& entry_for(RelationId relation, RowId row, Identity&& identity) {
-    if (Entry* known = find_any(relation, row)) return *known;
-    return add_entry(relation, row, identity());
-  }
   struct RowIdentity {
     adjudicator::KeyHash hash;
     bool is_key = false;
     bool also_by_place = false;
     adjudicator::KeyHash place;
   };
-  [[nodiscard]] Entry* find_any(RelationId relation, RowId row) const noexcept;
-  Entry& add_entry(RelationId relation, RowId row, RowIdentity identity);
+  /// The entry of a row, whatever was done with it; null if there is none.
+  [[nodiscard]] Entry* find_any(StorageId storage, RowId row) const noexcept;
+  /// Makes the entry of a row that has none.
+  Entry& add_entry(RelationId relation, StorageId storage, RowId row, RowIdentity identity);
 
   /// Adds a pending version on top of those of `entry`.
   struct Change {
@@ -149,7 +148,7 @@ class WriteSet {
 
  private:
   struct Place {
-    RelationId relation;
+    StorageId storage;
     RowId row;
     bool operator==(const Place&) const = default;
   };

@@ -21,9 +21,8 @@ constexpr CommandNumber kNow = 0xffffffffU;
 
 struct WriteSetTest : ::testing::Test {
   Entry& entry(std::uint32_t block, std::uint16_t offset, bool is_key = true) {
-    return set.entry_for(kTable, {block, offset}, [&] {
-      return WriteSet::RowIdentity{{block, offset}, is_key, false, {}};
-    });
+    if (Entry* known = set.find_any(kTable, {block, offset})) return *known;
+    return set.add_entry(kTable, kTable, {block, offset}, {{block, offset}, is_key, false, {}});
   }
   WriteSet set;
   int a = 0, b = 0;  // what tuples point to
@@ -73,7 +72,7 @@ TEST_F(WriteSetTest, ARollbackTakesBackVersionsKeysAndCounts) {
   set.abort_subtransaction(2);
   EXPECT_EQ(WriteSet::visible(row, kNow)->tuple, &a);
   EXPECT_EQ(set.find(kTable, {1, 2}), nullptr);
-  EXPECT_EQ(set.find_changed(kTable, {1, 2}), nullptr);
+  EXPECT_EQ(set.find_changed(kTable, {1, 2}, kNow), nullptr);
   EXPECT_EQ(set.row_count(), 1u);
   EXPECT_EQ(set.hidden_count(), 0u);
   ASSERT_EQ(set.keys_to_adjudicate().size(), 2u);
@@ -102,8 +101,10 @@ TEST_F(WriteSetTest, ARollbackRevivesWhatWasAppliedInIt) {
   set.push(row, {.command = 1, .subtransaction = 1, .tuple = &a});
   set.start_subtransaction(2);
   row.applied_in = 2;
+  row.applied_by = 5;
   EXPECT_EQ(set.find(kTable, {1, 1}), nullptr);
-  EXPECT_EQ(set.find_changed(kTable, {1, 1}), &row);  // an older snapshot may read it still
+  EXPECT_EQ(set.find_changed(kTable, {1, 1}, 5), &row);  // an older snapshot reads it still
+  EXPECT_EQ(set.find_changed(kTable, {1, 1}, 6), nullptr);
   EXPECT_TRUE(set.entries_to_apply().empty());
   set.abort_subtransaction(2);
   EXPECT_EQ(set.find(kTable, {1, 1}), &row);
@@ -123,8 +124,18 @@ TEST_F(WriteSetTest, TheClassOfARowIsThatOfItsStrongestChange) {
   EXPECT_EQ(keys[2].lock_class, LockClass::kUpdate);
 }
 
+TEST_F(WriteSetTest, PlacesInAnotherFileAreOtherRows) {
+  constexpr StorageId kRewritten = 16'500;
+  Entry& row = entry(1, 1);
+  set.push(row, {.command = 1, .subtransaction = 1});
+  EXPECT_EQ(set.find_any(kRewritten, {1, 1}), nullptr);
+  Entry& other = set.add_entry(kTable, kRewritten, {1, 1}, {KeyHash{9, 9}, true, false, {}});
+  EXPECT_EQ(set.find_any(kRewritten, {1, 1}), &other);
+  EXPECT_EQ(set.find_any(kTable, {1, 1}), &row);
+}
+
 TEST_F(WriteSetTest, ARowWhoseKeyMayBeNewIsClaimedByItsPlaceToo) {
-  Entry& row = set.add_entry(kTable, {5, 5}, {KeyHash{1, 1}, true, true, KeyHash{2, 2}});
+  Entry& row = set.add_entry(kTable, kTable, {5, 5}, {KeyHash{1, 1}, true, true, KeyHash{2, 2}});
   set.add_mark(row, LockClass::kKeyShare);
   set.push(row, {.command = 1, .subtransaction = 1, .tuple = &a});
   const auto keys = set.keys_to_adjudicate();
@@ -207,10 +218,10 @@ TEST(WriteSet, AgreesWithAPlainModelFromRandomSeeds) {
       } else {
         const auto row = static_cast<std::uint16_t>(1 + random() % 8);
         void* tuple = random() % 3 == 0 ? nullptr : &tuples[command];
-        Entry& entry = set.entry_for(kTable, {row, row}, [&] {
-          return WriteSet::RowIdentity{{row, 0}, true, false, {}};
-        });
-        set.push(entry, {.command = command, .subtransaction = open.back(), .tuple = tuple});
+        Entry* known = set.find_any(kTable, {row, row});
+        if (known == nullptr)
+          known = &set.add_entry(kTable, kTable, {row, row}, {{row, 0}, true, false, {}});
+        set.push(*known, {.command = command, .subtransaction = open.back(), .tuple = tuple});
         model.push_back({open.back(), command, row, tuple});
       }
       const auto reader = static_cast<CommandNumber>(random() % (command + 2));

@@ -35,7 +35,7 @@ class Statements:
         return self.dice.choices(*zip(*(
             (self.update, 22), (self.delete, 8), (self.insert, 14), (self.upsert, 12), (self.select, 16), (self.lock, 5),
             (self.with_dml, 7), (self.merge, 4), (self.family, 14), (self.function, 7), (self.view, 4), (self.cursor, 9),
-            (self.copy, 4), (self.toast, 5), (self.constraints, 3), (self.odd, 3))))[0]()
+            (self.copy, 4), (self.toast, 5), (self.constraints, 5), (self.odd, 3))))[0]()
 
     def range(self):
         low = self.number()
@@ -211,7 +211,10 @@ class Statements:
         ])
 
     def constraints(self):
-        return Statement("set constraints all " + self.dice.choice(["deferred", "immediate"]), False, True)
+        scan = self.dice.choice(["seqscan", "indexscan", "indexonlyscan", "bitmapscan"])
+        return self.dice.choice([
+            Statement("set constraints all " + self.dice.choice(["deferred", "immediate"]), False, True),
+            Statement(f"set local enable_{scan} = {self.dice.choice(['on', 'off'])}")])
 
     # ------------------------------------------------------------------ the rest
 
