@@ -6,8 +6,27 @@ cd "$(dirname "$0")/.."
 zorya=build/zorya
 data=(); [ -z "${DEMO_DATA:-}" ] || data=(--data "$DEMO_DATA")
 # Debian 12 has Python 3.11; the template asks for 3.12, as on AWS.
+url_of() { /usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["api_url"])' "$1"; }
+
+# say_what_to_try READY_FILE PID: once the stack answers, lines that work as printed.
+say_what_to_try() {
+  until [ -e "$1" ]; do
+    kill -0 "$2" 2>/dev/null || { rm -r "$(dirname "$1")"; return; }
+    sleep 0.1
+  done
+  local url; url=$(url_of "$1")
+  rm -r "$(dirname "$1")"
+  sleep 0.2  # after up's own lines
+  printf '\n  try it, in another terminal:\n'
+  printf "  curl -s -X POST %s/todos -d '{\"title\": \"water the plants\"}'\n" "$url"
+  printf '  curl -s %s/todos\n' "$url"
+  printf "  build/zorya psql %s-- -c 'select title, done from todos'\n\n" "${data[*]}${data:+ }"
+}
+
 if [ "${DEMO_ONESHOT:-}" != 1 ]; then
-  exec "$zorya" up examples/todos --stack todos --nearest-runtime "${data[@]}"
+  ready=$(mktemp -d)/ready.json
+  (say_what_to_try "$ready" $$ &)  # not a child of what is started next
+  exec "$zorya" up examples/todos --stack todos --nearest-runtime --ready-file "$ready" "${data[@]}"
 fi
 
 scratch=$(mktemp -d)
@@ -25,7 +44,7 @@ for example in todos todos-cpp; do
     sleep 0.1
   done
   [ -e "$ready" ] || { echo "demo: not ready after ten minutes" >&2; kill "$pid"; exit 1; }
-  url=$(/usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["api_url"])' "$ready")
+  url=$(url_of "$ready")
   echo "demo: $example answers at $url"
   /usr/bin/python3 tests/contract/contract_test.py "$url" || status=1
   kill -INT "$pid"; wait "$pid" || true
