@@ -110,7 +110,7 @@ Value some_value(Value::Type type, int n, Dice& dice) {
       break;
     case Value::Type::kNumeric:
       // n/2, so that some need a digit behind the point: 1.5, 1.50, 1.500.
-      value.number = n * 5;
+      value.number = std::int64_t{5} * n;
       value.scale = 1;
       for (int zeros = dice.below(3); zeros > 0; --zeros) {
         value.number *= 10;

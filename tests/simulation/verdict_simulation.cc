@@ -47,6 +47,7 @@ struct Arguments {
   std::uint64_t seed_count = 40;
   const NamedFault* fault = nullptr;
   bool prove = false;
+  bool blind = false;
   std::string program;
 };
 
@@ -61,13 +62,12 @@ bool parse(int argc, char** argv, Arguments* out) {
   out->program = argv[0];
   for (int n = 1; n < argc; ++n) {
     const std::string option = argv[n];
-    if (option == "--blind") {
-      out->options.with_oracle = false;
-    } else if (option == "--prove") {
-      out->prove = true;
-    } else if (n + 1 == argc) {
-      return false;
-    } else if (option == "--seeds") {
+    if (option == "--blind" || option == "--prove") {
+      (option == "--prove" ? out->prove : out->blind) = true;
+      continue;
+    }
+    if (n + 1 == argc) return false;
+    if (option == "--seeds") {
       out->seed_count = std::strtoull(argv[++n], nullptr, 10);
     } else if (option == "--first-seed") {
       out->first_seed = std::strtoull(argv[++n], nullptr, 10);
@@ -82,6 +82,7 @@ bool parse(int argc, char** argv, Arguments* out) {
       return false;
     }
   }
+  out->options.with_oracle = !out->blind;
   return out->seed_count > 0 && out->options.steps > 0 &&
          !make_workloads(out->options.workload).empty();
 }

@@ -47,7 +47,7 @@ void World::start() {
   constexpr int kOneSlowIn[] = {4, 12, 40};
   memory_.assign(dice_.of(kSizes) / sizeof(std::uint64_t), dice_.next());
   table_ = RecentKeys::create(std::as_writable_bytes(std::span(memory_)), dice_.of(kWholeCommits));
-  live_max_ = static_cast<std::size_t>(4 + dice_.below(28));
+  live_max_ = std::size_t{4} + static_cast<std::size_t>(dice_.below(28));
   sweeps_per_thousand_ = dice_.of(kSweepsPerThousand);
   one_slow_in_ = dice_.of(kOneSlowIn);
 }
@@ -147,6 +147,7 @@ bool World::decide(Transaction& t, std::size_t part_count) {
   const auto first = t.deeds.uses.begin() + static_cast<std::ptrdiff_t>(t.decided_count);
   const std::vector<Use> uses(first, first + static_cast<std::ptrdiff_t>(part_count));
   std::vector<KeyChange> changes;
+  changes.reserve(uses.size());
   for (const Use& use : uses) {
     changes.push_back(
         {hash_of(use.key), use.lock_class, static_cast<adjudicator::TableNumber>(use.key.table)});
@@ -231,7 +232,7 @@ void World::sweep() {
   if (dice_.one_in(4)) {
     table_->sweep_all(used);
   } else {
-    table_->sweep(used, static_cast<std::size_t>(1 + dice_.below(64)));
+    table_->sweep(used, std::size_t{1} + static_cast<std::size_t>(dice_.below(64)));
   }
 }
 
