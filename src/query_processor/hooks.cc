@@ -6,6 +6,7 @@
 #include "query_processor/index_only.h"
 #include "query_processor/limits.h"
 #include "query_processor/pg/server.h"
+#include "query_processor/plant.h"
 #include "query_processor/session.h"
 #include "query_processor/table_am.h"
 
@@ -48,6 +49,7 @@ bool reads_our_tables(const PlannedStmt* plan) {
 /// loser is told at COMMIT.
 void judge_foreign_keys_by_transaction_snapshot(QueryDesc* query) {
   if (query->crosscheck_snapshot == InvalidSnapshot || !IsolationUsesXactSnapshot()) return;
+  if (planted("latest_snapshot_in_foreign_keys")) return;
   if (!reads_our_tables(query->plannedstmt)) return;
   PushCopiedSnapshot(GetTransactionSnapshot());
   UpdateActiveSnapshotCommandId();

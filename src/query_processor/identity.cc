@@ -21,6 +21,7 @@ extern "C" {
 #include "nodes/execnodes.h"
 #include "nodes/nodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -129,6 +130,12 @@ bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
   const TypeCacheEntry* known =
       lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_EXTENDED_PROC);
   if (!OidIsValid(*equality)) return false;
+  if (planted("hash_without_equality") &&
+      TupleDescAttr(RelationGetDescr(index), column)->attlen < 0) {
+    out->extended = true;
+    fmgr_info_cxt(F_HASHVARLENAEXTENDED, &out->hash, CurrentMemoryContext);
+    return true;
+  }
   if (known->eq_opr == *equality && OidIsValid(known->hash_extended_proc)) {
     out->extended = true;
     fmgr_info_cxt(known->hash_extended_proc, &out->hash, CurrentMemoryContext);
@@ -319,6 +326,7 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
       continue;
     }
     if (planted("skip_unique_key")) continue;
+    if (planted("skip_partial_entry") && space->info->ii_Predicate != NIL) continue;
     add_key(set, now, relation);
   }
   if (state != nullptr) FreeExecutorState(state);

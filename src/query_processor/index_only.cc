@@ -2,6 +2,7 @@
 
 #include "query_processor/backend.h"
 #include "query_processor/pg/version.h"
+#include "query_processor/plant.h"
 #include "query_processor/table_am.h"
 
 extern "C" {
@@ -80,11 +81,12 @@ void watch(IndexOnlyScanState* node) {
 bool watch_plan(PlanState* state, void* context) {
   if (state == nullptr) return false;
   if (IsA(state, IndexOnlyScanState)) {
-    watch(reinterpret_cast<IndexOnlyScanState*>(state));
+    if (!planted("skip_index_only_scan")) watch(reinterpret_cast<IndexOnlyScanState*>(state));
   } else if (IsA(state, BitmapHeapScanState)) {
     auto* node = reinterpret_cast<BitmapHeapScanState*>(state);
     if (node->ss.ss_currentRelation != nullptr && is_our_table(node->ss.ss_currentRelation)) {
       pg::forbid_skipped_fetches(node);
+      if (planted("leave_skip_fetch")) pg::allow_skipped_fetches(node);
     }
   }
   return pg::walk_plan_state(state, watch_plan, context);

@@ -418,7 +418,13 @@ LockClass lock_class_of(LockTupleMode mode) {
   return LockClass::kUpdate;
 }
 
+/// A parent that a child fell back to when its own parent was removed.
+bool marked_in_cascade(const Entry& entry, LockClass lock_class) {
+  return lock_class == LockClass::kKeyShare && backend->write_set.hidden_count(entry.relation) > 0;
+}
+
 void mark(Entry* entry, LockClass lock_class) {
+  if (planted("skip_mark_in_cascade") && marked_in_cascade(*entry, lock_class)) return;
   if (planted("skip_mark") || WriteSet::is_marked(*entry, lock_class)) return;
   check_room_for_mark();
   pg::enter([&]() -> pg::Result<void> {

@@ -50,6 +50,12 @@ inline Bitmapset* indexed_columns(Relation relation) {
 /// Makes a bitmap scan fetch every row, also of pages that are all visible. 17: a flag of the scan;
 /// 18: gone.
 inline void forbid_skipped_fetches(BitmapHeapScanState* node) { node->can_skip_fetch = false; }
+/// As PostgreSQL decides it itself. The newest minor releases never skip, so that leaving it to
+/// them is no fault any more; older ones do.
+inline void allow_skipped_fetches(BitmapHeapScanState* node) {
+  const Plan* plan = node->ss.ps.plan;
+  node->can_skip_fetch = plan->qual == NIL && plan->targetlist == NIL;
+}
 
 /// 16: the walker has a real prototype.
 template <typename Walker>

@@ -1,0 +1,274 @@
+"""The real server against the model, from a seed.
+
+    server_simulation.py [--seed N] [--seeds N] [--steps N] [--sessions N] [--module FOLDER --plant FAULT] [--verbose]
+
+Several sessions are driven by one thread, a statement at a time in an order that only the seed decides; nothing waits, so
+this needs no threads and is the same in every run. Each answer and the outcome of each COMMIT must be the model's, in both
+directions: no conflict missed, none needless. Now and then all end, the tables are compared and vacuumed.
+Exit 1 and what differed, with the command that repeats it.
+"""
+import argparse
+import pathlib
+import random
+import sys
+from decimal import Decimal
+
+import psycopg
+
+from model import COLUMNS, KEY_SHARE, NO_KEY_UPDATE, SCHEMA, SHARE, UPDATE, Database, Refused, Transaction, as_rows, normalized
+from support.scratch_server import ScratchServer, build_folder
+
+PLANS = ["enable_seqscan = off", "enable_indexscan = off; set enable_indexonlyscan = off; set enable_seqscan = off",
+         "enable_indexscan = off; set enable_bitmapscan = off", "enable_bitmapscan = off; set enable_seqscan = off"]
+CLAUSES = [("for update", UPDATE), ("for no key update", NO_KEY_UPDATE), ("for share", SHARE), ("for key share", KEY_SHARE)]
+NUMBERS = ["1", "1.0", "1.00", "2", "2.0", "2.00", "3.5", "3.50", "4", "5"]
+WORDS = ["a", "A", "b", "B", "c", None, None, None]
+KIDS = ["kc", "kd", "kn"]
+LIST = {table: ", ".join(("id", *columns)) for table, columns in COLUMNS.items()}
+
+
+class Different(Exception):
+    pass
+
+
+class Simulation:
+    def __init__(self, server, seed, sessions, verbose):
+        self.dice = random.Random(seed)
+        self.verbose = verbose
+        self.owner = server.connect()
+        server.connect("admin").execute(SCHEMA)
+        self.database = Database()
+        self.open = {}  # number of the session: its transaction, or None before its first statement
+        self.sessions = [server.connect("admin") for _ in range(sessions)]
+        for number, session in enumerate(self.sessions):
+            session.execute("set " + PLANS[number % len(PLANS)])
+        self.tally = dict.fromkeys(["statements", "refused", "committed", "lost"], 0)
+        self.sessions[0].execute("insert into p select g, 0, g % 4 from generate_series(0, 9) g")
+        self.database.rows["p"] = {g: {"v": 0, "m": g % 4} for g in range(10)}
+
+    def choose_theme(self):
+        """What the next round is about, so that its transactions meet: a few rows and a few kinds of statements."""
+        self.rows = self.dice.sample(range(10), self.dice.choice([2, 4, 8]))
+        self.parents = [0, *self.dice.sample(range(1, 12), self.dice.choice([1, 2, 4]))]
+        self.kid_tables = self.dice.choice([["kc"], ["kd"], ["kd"], ["kn"], KIDS])
+        family = [self.write_parent, self.write_kid]
+        self.kinds = self.dice.choice([family, [*family, self.mark], [self.write_unique], [self.write_unique, self.mark],
+                                       [*family, self.write_unique, self.mark]])
+        if self.dice.random() < .7:
+            self.clear()
+
+    def clear(self):
+        """The children and the unique values go, so that parents can be removed and values taken anew."""
+        t = Transaction(self.database)
+        for table in ["kc", "kd", "kn", "u"]:
+            t.delete_rows(table, list(t.rows[table]))
+            self.owner.execute(f"delete from {table}")
+        t.commit()
+
+    # ------------------------------------------------------------------ statements: SQL, and what the model does
+
+    def parent(self):
+        return self.dice.choice(self.parents)
+
+    def row(self):
+        return self.dice.choice(self.rows)
+
+    def write_parent(self, t):
+        a, b, m = self.parent(), self.parent(), self.dice.randrange(5)
+        # A child of another parent falls back to parent 0, and while it does parent 0 goes.
+        with_kids = [x for x in self.parents[1:] if x in t.rows["p"] and t.where("kd", p=x)]
+        if with_kids and self.dice.random() < .4:
+            a = self.dice.choice(with_kids)
+            return f"delete from p where id = {a}", lambda: t.delete_parent(a)
+        insert = (f"insert into p values ({a}, 0, {a % 4})", lambda: t.insert_parent(a))
+        remove = (f"delete from p where id = {a}", lambda: t.delete_parent(a))
+        if a not in t.rows["p"]:
+            return insert
+        return self.dice.choice([
+            insert, remove, remove, remove,
+            (f"insert into p values ({a}, 0, {a % 4}) on conflict (id) do update set v = p.v + 1", lambda: t.upsert_parent(a)),
+            (f"update p set v = v + 1 where id = {a}", lambda: t.change_parents([a], v=1)),
+            (f"update p set m = m + 1 where id = {a}", lambda: t.change_parents([a], m=1)),
+            (f"update p set v = v + 1 where m = {m}", lambda: t.change_parents(t.where("p", m=m), v=1)),
+            (f"update p set id = {b} where id = {a}", lambda: t.rename_parent(a, b) if a != b else t.change_parents([a])),
+        ])
+
+    def write_kid(self, t):
+        table, a, kid = self.dice.choice(self.kid_tables), self.parent(), self.row()
+        b = self.parent() if self.dice.random() < .2 else self.dice.choice(self.parents[1:])
+        if kid not in t.rows[table]:
+            return f"insert into {table} values ({kid}, {b}, 0)", lambda: t.insert_kid(table, kid, b)
+        return self.dice.choice([
+            (f"insert into {table} values ({kid}, {b}, 0)", lambda: t.insert_kid(table, kid, b)),
+            (f"update {table} set p = {b} where id = {kid}", lambda: t.move_kids(table, [kid], b)),
+            (f"update {table} set p = {b} where p = {a}", lambda: t.move_kids(table, t.where(table, p=a), b)),
+            (f"update {table} set w = w + 1 where id = {kid}", lambda: t.count_kid(table, kid)),
+            (f"delete from {table} where id = {kid}", lambda: t.delete_rows(table, [kid])),
+            (f"delete from {table} where p = {a}", lambda: t.delete_rows(table, t.where(table, p=a))),
+        ])
+
+    def write_unique(self, t):
+        i, n, c, active = self.row(), self.dice.choice(NUMBERS), self.dice.choice(WORDS), self.dice.random() < .7
+        word = "null" if c is None else f"'{c}'"
+        if i not in t.rows["u"]:
+            return f"insert into u values ({i}, {n}, {word}, {active})", lambda: t.insert_unique(i, Decimal(n), c, active)
+        return self.dice.choice([
+            (f"insert into u values ({i}, {n}, {word}, {active})", lambda: t.insert_unique(i, Decimal(n), c, active)),
+            (f"insert into u values ({i}, null, {word}, {active})", lambda: t.insert_unique(i, None, c, active)),
+            (f"update u set n = {n} where id = {i}", lambda: t.change_unique(i, n=Decimal(n))),
+            (f"update u set c = {word} where id = {i}", lambda: t.change_unique(i, c=c)),
+            (f"update u set active = {active} where id = {i}", lambda: t.change_unique(i, active=active)),
+            (f"delete from u where id = {i}", lambda: t.delete_rows("u", [i])),
+        ])
+
+    def mark(self, t):
+        clause, how = self.dice.choice(CLAUSES)
+        table, i, m = self.dice.choice(list(COLUMNS)), self.row(), self.dice.randrange(5)
+        return self.dice.choice([
+            (f"select id from {table} where id = {i} {clause}", lambda: t.mark(table, [i], how)),
+            (f"select id from p where m = {m} {clause}", lambda: t.mark("p", t.where("p", m=m), how)),
+        ])
+
+    def read(self, t):
+        table, i, a, m = self.dice.choice(list(COLUMNS)), self.row(), self.parent(), self.dice.randrange(5)
+        kid = self.dice.choice(self.kid_tables)
+        return self.dice.choice([
+            (f"select count(*) from {table} where id >= {i}", lambda: [(sum(x >= i for x in t.rows[table]),)]),
+            (f"select count(*) from p where m = {m}", lambda: [(len(t.where("p", m=m)),)]),
+            (f"select count(*) from {kid} where p = {a}", lambda: [(len(t.where(kid, p=a)),)]),
+            ("select count(*) from u where active", lambda: [(len(t.where("u", active=True)),)]),
+            (f"select id, v from p where m = {m}", lambda: [(x, t.rows["p"][x]["v"]) for x in t.where("p", m=m)]),
+            (f"select {LIST[table]} from {table}", lambda: as_rows(t.rows, table)),
+            (f"select k.id from {kid} k join p on p.id = k.p where p.m = {m}",
+             lambda: [(x,) for x, row in t.rows[kid].items() if t.rows["p"][row["p"]]["m"] == m]),
+        ])
+
+    def read_back(self, t):
+        """Counts among what was there before a row that the transaction changed."""
+        table, identity = self.dice.choice(sorted(t.changed))
+        row = t.before[table].get(identity) or t.rows[table].get(identity)
+        if row is None or self.dice.random() < .3:
+            return f"select count(*) from {table} where id >= {identity}", lambda: [(sum(x >= identity for x in t.rows[table]),)]
+        column = {"p": "m", "u": "active"}.get(table, "p")
+        return (f"select count(*) from {table} where {column} = {row[column]}",
+                lambda: [(len(t.where(table, **{column: row[column]})),)])
+
+    # ------------------------------------------------------------------ steps
+
+    def step(self):
+        number = self.dice.randrange(len(self.sessions))
+        if number not in self.open:
+            self.sessions[number].execute("begin")
+            self.open[number] = None
+            if self.dice.random() < .5:
+                return
+        dice = self.dice.random()
+        if dice < .8:
+            self.statement(number)
+        else:
+            self.end(number, rolls_back=dice > .96)
+
+    def statement(self, number):
+        if self.open[number] is None:
+            self.open[number] = Transaction(self.database)
+        t = self.open[number]
+        # What a transaction wrote it soon reads.
+        if t.changed and self.dice.random() < .35:
+            sql, model = self.read_back(t)
+        else:
+            sql, model = self.dice.choice([*self.kinds, *self.kinds, *self.kinds, self.read])(t)
+        self.tally["statements"] += 1
+        try:
+            wanted = model()
+        except Refused as refused:
+            wanted = refused.sqlstate
+        try:
+            cursor = self.sessions[number].execute(sql)
+            got = normalized(cursor.fetchall()) if isinstance(wanted, list) else cursor.rowcount
+        except psycopg.Error as error:
+            got = error.sqlstate
+        if isinstance(wanted, list):
+            wanted = normalized(wanted)
+        if self.verbose:
+            print(f"{number}: {sql} => {got}")
+        if got != wanted:
+            raise Different(f"session {number}: {sql}\n  server: {got}\n  model:  {wanted}")
+        if isinstance(got, str):
+            self.tally["refused"] += 1
+            self.end(number, rolls_back=True)
+
+    def end(self, number, rolls_back):
+        t = self.open.pop(number)
+        if rolls_back:
+            self.sessions[number].execute("rollback")
+            return
+        reason = t.reason_to_lose() if t else None
+        try:
+            self.sessions[number].execute("commit")
+            got = None
+        except psycopg.Error as error:
+            got = error.sqlstate
+        if self.verbose:
+            print(f"{number}: commit => {got or 'committed'}")
+        if got != ("40001" if reason else None):
+            raise Different(f"session {number}: commit: {got or 'committed'}, but the model has {reason or 'no conflict'};"
+                            f" it used {sorted(t.uses, key=repr) if t else []}")
+        self.tally["lost" if reason else "committed"] += 1
+        if t and not reason:
+            t.commit()
+
+    def gather(self):
+        """Everybody ends; the committed rows must be the model's; pages become all-visible."""
+        for number in list(self.open):
+            self.end(number, rolls_back=self.dice.random() < .3)
+        for table in COLUMNS:
+            got = normalized(self.owner.execute(f"select {LIST[table]} from {table}").fetchall())
+            if got != as_rows(self.database.rows, table):
+                raise Different(f"{table} holds\n  server: {got}\n  model:  {as_rows(self.database.rows, table)}")
+        self.owner.execute("vacuum")
+
+    def run(self, steps):
+        for number in range(steps):
+            if number % 60 == 0:
+                self.gather()
+                self.choose_theme()
+            self.step()
+        self.gather()
+        if self.owner.execute("select apply_failures from sys.commit_stats()").fetchone() != (0,):
+            raise Different("the heap disagreed with a verdict")
+
+
+def run(seed, arguments):
+    settings = {"zorya.gate": "off", "statement_timeout": "4s", "lock_timeout": "50ms"}
+    with ScratchServer(settings=settings, module=arguments.module,
+                       environment={"ZORYA_PLANT": arguments.plant or ""}) as server:
+        simulation = Simulation(server, seed, arguments.sessions, arguments.verbose)
+        try:
+            simulation.run(arguments.steps)
+        except Different as different:
+            again = (f"PYTHONPATH={pathlib.Path(__file__).parents[1]} ZORYA_BUILD={build_folder()} {sys.executable}"
+                     f" {sys.argv[0]} --seed {seed} --steps {arguments.steps} --sessions {arguments.sessions}")
+            if arguments.plant:
+                again += f" --module {arguments.module} --plant {arguments.plant}"
+            print(f"seed {seed}, after {simulation.tally}: {different}\n  again: {again}")
+            return False
+    print(f"seed {seed}: {simulation.tally}, no difference")
+    return all(simulation.tally.values())
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--seed", type=int, default=1, help="the first")
+    options.add_argument("--seeds", type=int, default=1)
+    options.add_argument("--steps", type=int, default=2500)
+    options.add_argument("--sessions", type=int, default=6)
+    options.add_argument("--module", help="folder of another zorya_query_processor.so")
+    options.add_argument("--plant", help="the fault that that module is to have")
+    options.add_argument("--verbose", action="store_true")
+    arguments = options.parse_args()
+    sound = [run(seed, arguments) for seed in range(arguments.seed, arguments.seed + arguments.seeds)]
+    return 0 if all(sound) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
