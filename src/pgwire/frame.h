@@ -35,7 +35,9 @@ enum class CutStatus {
 
 /// Cuts a stream of bytes into messages. What the handler wants to see is kept until it is whole;
 /// all else is handed through as runs of bytes that hold whole messages or pieces of them, in
-/// order, so that a large row is never kept and a thousand small ones cost one call.
+/// order, so that a large row is never kept and a thousand small ones cost one call. Messages of up
+/// to `held_bytes_max` come whole: their beginning is kept until the end is there, so that another
+/// message can follow what was handed through at any time.
 ///
 /// A handler has
 ///   bool wants(char type);           // to see the whole message?
@@ -45,11 +47,17 @@ enum class CutStatus {
 class FrameCutter {
  public:
   /// `size_bytes_max` bounds the length field of every message, `kept_bytes_max` of those wanted.
-  FrameCutter(std::uint32_t size_bytes_max, std::uint32_t kept_bytes_max)
-      : size_bytes_max_(size_bytes_max), kept_bytes_max_(kept_bytes_max) {}
+  FrameCutter(std::uint32_t size_bytes_max, std::uint32_t kept_bytes_max,
+              std::uint32_t held_bytes_max = 0)
+      : size_bytes_max_(size_bytes_max),
+        kept_bytes_max_(kept_bytes_max),
+        held_bytes_max_(held_bytes_max) {}
 
   template <typename Handler>
   CutStatus feed(std::string_view in, Handler& handler) {
+    const std::size_t skipped = std::min(skip_left_, in.size());
+    skip_left_ -= skipped;
+    in.remove_prefix(skipped);
     std::size_t at = 0;
     std::size_t run = 0;  // in[run, at) is still to be handed through
     if (!kept_.empty()) {
@@ -82,6 +90,11 @@ class FrameCutter {
       }
       const std::size_t size = std::size_t{1} + length;
       if (!wanted) {
+        if (in.size() - at < size && size <= held_bytes_max_) {
+          flush();
+          kept_.assign(in.substr(at));
+          return CutStatus::kOk;
+        }
         if (!handler.begin(type)) {
           flush();
           return CutStatus::kStopped;
@@ -105,6 +118,19 @@ class FrameCutter {
 
   /// True between messages: nothing is kept and nothing half handed through.
   [[nodiscard]] bool at_boundary() const { return kept_.empty() && pass_left_ == 0; }
+  /// True if what was handed through ends with a whole message.
+  [[nodiscard]] bool passed_whole() const { return pass_left_ == 0; }
+
+  /// The rest of a message that is half handed through is dropped as it comes.
+  void drop_rest() {
+    skip_left_ += pass_left_;
+    pass_left_ = 0;
+  }
+  /// Begins anew with another stream.
+  void reset() {
+    kept_ = {};
+    pass_left_ = skip_left_ = 0;
+  }
 
  private:
   [[nodiscard]] bool is_good(std::uint32_t length, bool wanted) const {
@@ -126,7 +152,7 @@ class FrameCutter {
     const bool wanted = handler.wants(type);
     if (!is_good(length, wanted)) return CutStatus::kBadLength;
     const std::size_t size = std::size_t{1} + length;
-    if (!wanted) {
+    if (!wanted && size > held_bytes_max_) {
       if (!handler.begin(type)) return CutStatus::kStopped;
       pass_left_ = size - kept_.size();
       handler.pass(kept_);
@@ -137,14 +163,21 @@ class FrameCutter {
     const std::string whole = std::move(kept_);
     kept_ = {};
     const std::string_view view = whole;
+    if (!wanted) {
+      if (!handler.begin(type)) return CutStatus::kStopped;
+      handler.pass(view);
+      return CutStatus::kOk;
+    }
     return handler.take({type, view.substr(kHeaderBytes), view}) ? CutStatus::kOk
                                                                  : CutStatus::kStopped;
   }
 
   std::uint32_t size_bytes_max_;
   std::uint32_t kept_bytes_max_;
+  std::uint32_t held_bytes_max_;
   std::string kept_;
   std::size_t pass_left_ = 0;
+  std::size_t skip_left_ = 0;
 };
 
 }  // namespace zorya::pgwire

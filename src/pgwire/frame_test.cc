@@ -102,5 +102,51 @@ TEST(Frame, BadLengthsStopTheStream) {
   }
 }
 
+TEST(Frame, HeldMessagesComeWhole) {
+  const std::string in = stream();
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::size_t{64}, in.size()}) {
+    FrameCutter cutter(1 << 20, 1 << 20, 100);
+    Recorder recorder;
+    for (std::size_t at = 0; at < in.size(); at += piece) {
+      ASSERT_EQ(cutter.feed(std::string_view(in).substr(at, piece), recorder), CutStatus::kOk);
+      // Only the message that is larger than the bound is ever handed through in pieces.
+      if (!cutter.passed_whole()) {
+        EXPECT_EQ(recorder.begun, "DDD");
+      }
+    }
+    EXPECT_EQ(recorder.all, in) << piece;
+    EXPECT_EQ(recorder.begun, "DDDC");
+  }
+}
+
+TEST(Frame, TheRestOfAMessageCanBeDropped) {
+  const std::string in = stream();
+  FrameCutter cutter(1 << 20, 1 << 20);
+  Recorder recorder;
+  const std::size_t half = in.find("xxx") + 10;
+  ASSERT_EQ(cutter.feed(std::string_view(in).substr(0, half), recorder), CutStatus::kOk);
+  EXPECT_FALSE(cutter.passed_whole());
+  cutter.drop_rest();
+  EXPECT_TRUE(cutter.passed_whole());
+  recorder = {};
+  for (std::size_t at = half; at < in.size(); at += 100) {
+    ASSERT_EQ(cutter.feed(std::string_view(in).substr(at, 100), recorder), CutStatus::kOk);
+  }
+  EXPECT_EQ(recorder.begun, "C");
+  EXPECT_EQ(recorder.passed.find('x'), std::string::npos);
+}
+
+TEST(Frame, ItBeginsAnew) {
+  FrameCutter cutter(1 << 20, 1 << 20);
+  Recorder recorder;
+  std::string in;
+  append_message(in, 'Q', "whole");
+  cutter.feed("Q\0\0", recorder);
+  cutter.reset();
+  cutter.feed(in, recorder);
+  ASSERT_EQ(recorder.taken.size(), 1u);
+  EXPECT_EQ(recorder.taken[0].second, "whole");
+}
+
 }  // namespace
 }  // namespace zorya::pgwire

@@ -160,6 +160,29 @@ std::optional<BackendKey> parse_backend_key_data(std::string_view body) {
   return BackendKey{.process_id = read_u32(body), .secret = read_u32(body.substr(4))};
 }
 
+std::optional<std::vector<std::string_view>> parse_data_row(std::string_view body) {
+  constexpr std::uint32_t kNull = 0xffffffff;
+  if (body.size() < 2) return std::nullopt;
+  const std::size_t count = static_cast<std::size_t>(static_cast<std::uint8_t>(body[0])) << 8 |
+                            static_cast<std::uint8_t>(body[1]);
+  body.remove_prefix(2);
+  std::vector<std::string_view> out;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (body.size() < 4) return std::nullopt;
+    const std::uint32_t size = read_u32(body);
+    body.remove_prefix(4);
+    if (size == kNull) {
+      out.emplace_back();
+      continue;
+    }
+    if (size > body.size()) return std::nullopt;
+    out.push_back(body.substr(0, size));
+    body.remove_prefix(size);
+  }
+  if (!body.empty()) return std::nullopt;
+  return out;
+}
+
 std::optional<TransactionStatus> parse_ready_for_query(std::string_view body) {
   if (body.size() != 1) return std::nullopt;
   const char status = body[0];

@@ -53,6 +53,10 @@ void append_password(std::string& out, std::string_view password);
 std::optional<std::pair<std::string_view, std::string_view>> parse_parameter_status(
     std::string_view body);
 
+/// DataRow: the values in text format, NULL as an empty one, borrowed from `body`. Nothing if it is
+/// malformed.
+std::optional<std::vector<std::string_view>> parse_data_row(std::string_view body);
+
 struct BackendKey {
   std::uint32_t process_id = 0;
   std::uint32_t secret = 0;

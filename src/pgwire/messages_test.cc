@@ -80,5 +80,15 @@ TEST(Messages, PrintAsTheManualSays) {
   EXPECT_EQ(parse_ready_for_query("T"), TransactionStatus::kInBlock);
 }
 
+TEST(Messages, ADataRowReadsBack) {
+  const auto row = parse_data_row("\0\3\0\0\0\2ab\xff\xff\xff\xff\0\0\0\0"sv);
+  ASSERT_TRUE(row);
+  EXPECT_EQ(*row, (std::vector<std::string_view>{"ab", "", ""}));
+  for (const auto bad :
+       {""sv, "\0"sv, "\0\1"sv, "\0\1\0\0\0\2a"sv, "\0\1\xff\xff\xff\xfe"sv, "\0\0x"sv}) {
+    EXPECT_FALSE(parse_data_row(bad));
+  }
+}
+
 }  // namespace
 }  // namespace zorya::pgwire

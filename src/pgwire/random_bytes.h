@@ -30,7 +30,7 @@ inline void try_all_parsers(std::string_view bytes) {
     std::string all;
   };
   Handler handler;
-  FrameCutter cutter(1 << 16, 1 << 12);
+  FrameCutter cutter(1 << 16, 1 << 12, 64);
   const std::size_t half = bytes.size() / 2;
   if (cutter.feed(bytes.substr(0, half), handler) == CutStatus::kOk &&
       cutter.feed(bytes.substr(half), handler) == CutStatus::kOk && cutter.at_boundary()) {
@@ -38,6 +38,9 @@ inline void try_all_parsers(std::string_view bytes) {
   }
   (void)parse_startup(bytes);
   (void)parse_options(bytes);
+  (void)parse_data_row(bytes);
+  (void)first_word(bytes);
+  (void)is_batch(bytes);
   std::string sql(bytes);
   mark_async(sql);
   CHECK(sql.size() == bytes.size(), "marking changed the length");

@@ -276,4 +276,34 @@ std::size_t mark_async(std::span<char> sql) {
   return count;
 }
 
+SqlWord first_word(std::string_view sql) {
+  Scanner scanner(sql);
+  Token token = scanner.next();
+  while (token.kind == TokenKind::kSemicolon) token = scanner.next();
+  if (is(token, "deallocate")) return SqlWord::kDeallocate;
+  const bool commits = is(token, "commit") || is(token, "end");
+  if (!commits && !is(token, "rollback") && !is(token, "abort")) return SqlWord::kOther;
+  token = scanner.next();
+  if (is(token, "work") || is(token, "transaction")) token = scanner.next();
+  if (token.kind != TokenKind::kEnd && token.kind != TokenKind::kSemicolon) return SqlWord::kOther;
+  return commits ? SqlWord::kCommit : SqlWord::kRollback;
+}
+
+bool is_batch(std::string_view sql) {
+  if (sql.find(';') == std::string_view::npos) return false;
+  Scanner scanner(sql);
+  bool ended = false;
+  bool begun = false;
+  for (Token token = scanner.next(); token.kind != TokenKind::kEnd; token = scanner.next()) {
+    if (token.kind == TokenKind::kSemicolon) {
+      ended = begun;
+    } else if (ended) {
+      return true;
+    } else {
+      begun = true;
+    }
+  }
+  return false;
+}
+
 }  // namespace zorya::pgwire

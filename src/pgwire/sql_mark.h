@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 namespace zorya::pgwire {
 
@@ -14,5 +15,13 @@ namespace zorya::pgwire {
 ///
 /// Returns the number of marks. The mark gives no right: who writes it by hand gets ASYNC.
 std::size_t mark_async(std::span<char> sql);
+
+/// What the first statement of `sql` does to a transaction, or to prepared statements, as a whole.
+/// kOther too for forms that the service does not take (COMMIT PREPARED, ROLLBACK TO, AND CHAIN).
+enum class SqlWord : char { kOther, kCommit, kRollback, kDeallocate };
+SqlWord first_word(std::string_view sql);
+
+/// True if something follows the first statement of `sql`.
+bool is_batch(std::string_view sql);
 
 }  // namespace zorya::pgwire

@@ -85,5 +85,32 @@ TEST(SqlMark, WhatIsInsideAStringStaysAsItIs) {
             "select a$$; create index /*a*/ i on t(v)");
 }
 
+TEST(SqlMark, KnowsWhatEndsATransaction) {
+  for (const auto* sql : {"commit", "END;", " /* x */ Commit work ", ";;commit", "end transaction;",
+                          "-- a\ncommit; select 1"}) {
+    EXPECT_EQ(first_word(sql), SqlWord::kCommit) << sql;
+  }
+  for (const auto* sql : {"rollback", "ABORT;", "rollback work", "abort transaction"}) {
+    EXPECT_EQ(first_word(sql), SqlWord::kRollback) << sql;
+  }
+  for (const auto* sql : {"deallocate all", "DEALLOCATE x"}) {
+    EXPECT_EQ(first_word(sql), SqlWord::kDeallocate) << sql;
+  }
+  for (const auto* sql : {"", ";", "select 1; commit", "commit prepared 'x'", "rollback to a",
+                          "commit and chain", "commits", "\"commit\"", "begin", "'commit'"}) {
+    EXPECT_EQ(first_word(sql), SqlWord::kOther) << sql;
+  }
+}
+
+TEST(SqlMark, KnowsABatch) {
+  for (const auto* sql : {"select 1; select 2", "; a; b", "a;;b", "select ';'; b"}) {
+    EXPECT_TRUE(is_batch(sql)) << sql;
+  }
+  for (const auto* sql : {"", ";", "select 1", "select 1;", "select 1; -- ; x", ";; a ;;",
+                          "select '; x'", "select $$;$$"}) {
+    EXPECT_FALSE(is_batch(sql)) << sql;
+  }
+}
+
 }  // namespace
 }  // namespace zorya::pgwire
