@@ -37,7 +37,7 @@ class BackendGreeting {
   pgwire::BackendKey key_;
   std::string rest_;
   bool starting_ = false;
-  pgwire::ErrorReport error_ = server_unavailable();
+  pgwire::ErrorReport error_ = server_unavailable("FATAL");
   std::string reason_ = "its answer is malformed";
 };
 

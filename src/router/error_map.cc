@@ -8,12 +8,6 @@ namespace {
 using pgwire::ErrorFields;
 using pgwire::ErrorReport;
 
-ErrorReport catalogue_conflict() {
-  return {.severity = "ERROR",
-          .sqlstate = "40001",
-          .message = "schema has been updated by another transaction (OC001)"};
-}
-
 /// 55P03: lock_timeout. 40P01: a deadlock found sooner. XX000 and 23505: two DDL statements met in
 /// the catalogue.
 bool is_catalogue_conflict(const ErrorFields& error) {
@@ -50,13 +44,6 @@ ErrorReport wide_key() {
   return {.severity = "ERROR", .sqlstate = "54000", .message = "key size too large"};
 }
 
-/// Idle in a transaction past its age: the backend is gone, the client learns why.
-ErrorReport too_old() {
-  return {.severity = "FATAL",
-          .sqlstate = "54000",
-          .message = "transaction age limit of 300s exceeded"};
-}
-
 /// AWS IAM GRANT and REVOKE are no words of PostgreSQL's grammar, so it cannot refuse them by name.
 bool is_iam_statement(const ErrorFields& error) {
   if (error['C'] != "42601") return false;
@@ -77,9 +64,7 @@ bool is_lost_backend(const ErrorFields& error) { return error['C'].starts_with("
 
 std::optional<ErrorReport> map_error(const ErrorFields& error) {
   if (is_catalogue_conflict(error)) return catalogue_conflict();
-  if (is_lost_backend(error)) return server_unavailable();
   if (is_temporary_space(error)) return temporary_space(error['M']);
-  if (error['C'] == "25P03") return too_old();
   if (is_wide_key(error)) return wide_key();
   if (is_iam_statement(error)) return iam_not_yet();
   return std::nullopt;
@@ -91,12 +76,29 @@ std::optional<ErrorReport> map_login_error(const ErrorFields& error) {
                        .sqlstate = "53300",
                        .message = "Unable to accept connection, too many open connections."};
   }
-  if (is_lost_backend(error)) return server_unavailable();
+  if (is_lost_backend(error)) return server_unavailable("FATAL");
   return std::nullopt;
 }
 
-ErrorReport server_unavailable() {
-  return {.severity = "FATAL", .sqlstate = "XX000", .message = "server unavailable"};
+bool is_loss(const ErrorFields& error) { return is_lost_backend(error) || error['C'] == "25P03"; }
+
+ErrorReport catalogue_conflict() {
+  return {.severity = "ERROR",
+          .sqlstate = "40001",
+          .message = "schema has been updated by another transaction (OC001)"};
+}
+
+ErrorReport transaction_too_old(std::chrono::seconds age, std::chrono::seconds age_max) {
+  const std::string limit = std::to_string(age_max.count()) + "s";
+  return {
+      .severity = "ERROR",
+      .sqlstate = "54000",
+      .message = "transaction age limit of " + limit + " exceeded",
+      .detail = "Current transaction age " + std::to_string(age.count()) + "s exceeds " + limit};
+}
+
+ErrorReport server_unavailable(std::string_view severity) {
+  return {.severity = std::string(severity), .sqlstate = "XX000", .message = "server unavailable"};
 }
 
 ErrorReport access_denied(std::string_view session_id, std::string_view hint) {

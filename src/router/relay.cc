@@ -1,5 +1,6 @@
 #include "router/relay.h"
 
+#include "base/random.h"
 #include "pgwire/sql_mark.h"
 #include "query_processor/gate/settings.h"
 #include "router/error_map.h"
@@ -10,6 +11,10 @@ namespace zorya::router {
 namespace {
 
 namespace gate = query_processor::gate;
+using pgwire::ErrorReport;
+using pgwire::SqlWord;
+using pgwire::TransactionStatus;
+using Kind = Awaited::Kind;
 
 constexpr std::size_t kExpectedCountMax = 1u << 20;
 constexpr std::size_t kAsyncNameCountMax = 1000;
@@ -18,12 +23,44 @@ constexpr std::size_t kAsyncNameCountMax = 1000;
 /// its turn, with an error that fails the transaction as the service's would, and a ReadyForQuery.
 constexpr std::string_view kQueryThatFails = "FunctionCall is refused";
 
+/// A word that no client can know, so that the error about it is told from errors of theirs.
+const std::string& failing_word() {
+  static const std::string word = "zorya_" + base::random_alphanumeric(16);
+  return word;
+}
+
+bool is_our_failure(const pgwire::ErrorFields& error) {
+  return error['C'] == "42601" && error['M'].find(failing_word()) != std::string_view::npos;
+}
+
+void append_ready(std::string& out, TransactionStatus status) {
+  const char letter = static_cast<char>(status);
+  pgwire::append_message(out, 'Z', {&letter, 1});
+}
+
+ErrorReport in_failed_transaction() {
+  return {
+      .sqlstate = "25P02",
+      .message = "current transaction is aborted, commands ignored until end of transaction block"};
+}
+
+/// What a block that has failed answers with the tag ROLLBACK.
+bool ends_by_rollback(SqlWord word, bool failed) {
+  return word == SqlWord::kRollback || (failed && word == SqlWord::kCommit);
+}
+
+/// The SQL text at the start of a message's body.
+std::string_view text_of(std::string_view body) { return body.substr(0, body.find('\0')); }
+
 }  // namespace
+
+std::string_view Relay::failing_query() { return failing_word(); }
 
 /// Handles what a client sends.
 class Relay::ClientSide {
  public:
-  ClientSide(Relay& relay, std::string& out) : relay_(relay), out_(out) {}
+  ClientSide(Relay& relay, std::string& to_backend, std::string& to_client)
+      : relay_(relay), out_(to_backend), to_client_(to_client) {}
 
   [[nodiscard]] bool wants(char type) const {
     switch (type) {
@@ -31,11 +68,15 @@ class Relay::ClientSide {
       case 'P':
       case 'D':
       case 'F':
+      case 'C':
       case 'X':
         return true;
       case 'B':
-      case 'C':
-        return !relay_.async_statements_.empty() || !relay_.async_portals_.empty();
+        return relay_.doom_.answers() || !relay_.async_statements_.empty() ||
+               !relay_.async_portals_.empty() || relay_.memory_.has_transaction_words();
+      case 'E':
+      case 'S':
+        return relay_.doom_.answers();
       default:
         return false;
     }
@@ -44,12 +85,11 @@ class Relay::ClientSide {
   bool begin(char type) {
     switch (type) {
       case 'B':
-      case 'C':
       case 'E':
-        relay_.expect_extended();
+        relay_.awaited_.add_extended();
         return bounded();
       case 'S':
-        relay_.expect(Expected::kSync);
+        relay_.awaited_.add({.kind = Kind::kSync, .may_commit = relay_.may_commit()});
         return bounded();
       case 'c':
       case 'f':
@@ -64,14 +104,16 @@ class Relay::ClientSide {
     }
   }
 
-  void pass(std::string_view run) { out_.append(run); }
+  /// While it answers itself, only COPY data and Flush come here.
+  void pass(std::string_view run) {
+    if (!relay_.doom_.answers()) out_.append(run);
+  }
 
   bool take(const pgwire::Frame& frame) {
+    if (relay_.doom_.answers() && frame.type != 'X' && !forwards(frame)) return bounded();
     switch (frame.type) {
       case 'Q':
-        relay_.expect(Expected::kQuery);
-        append_marked(frame, 0);
-        return bounded();
+        return query(frame);
       case 'P':
         return parse(frame);
       case 'B':
@@ -80,8 +122,12 @@ class Relay::ClientSide {
         return close(frame);
       case 'D':
         return describe(frame);
+      case 'E':
+      case 'S':
+        out_.append(frame.whole);
+        return begin(frame.type);
       case 'F':
-        relay_.expect(Expected::kRefusedCall);
+        relay_.awaited_.add({.kind = Kind::kRefusedCall, .may_commit = false});
         pgwire::append_query(out_, kQueryThatFails);
         return bounded();
       default:
@@ -95,8 +141,51 @@ class Relay::ClientSide {
 
  private:
   [[nodiscard]] bool bounded() const {
-    return relay_.expected_.size() <= kExpectedCountMax ||
+    return relay_.awaited_.size() <= kExpectedCountMax ||
            relay_.refuse("53400", "too many messages without an answer");
+  }
+
+  /// Answers in the backend's place; false if it did.
+  bool forwards(const pgwire::Frame& frame) {
+    const Doom::Answer answer = relay_.doom_.take(frame.type, word_of(frame));
+    if (answer.tell) relay_.tell(to_client_, relay_.reason_);
+    if (answer.ready) append_ready(to_client_, *answer.ready);
+    if (answer.end_block) {
+      relay_.status_ = TransactionStatus::kIdle;
+      if (relay_.has_backend_) {
+        relay_.awaited_.add({.kind = Kind::kOwnQuery});
+        pgwire::append_query(out_, "ROLLBACK");
+      }
+    }
+    return answer.forward;
+  }
+
+  /// What the statement that a message runs, makes or names does.
+  [[nodiscard]] SqlWord word_of(const pgwire::Frame& frame) const {
+    std::string_view rest = frame.body;
+    switch (frame.type) {
+      case 'Q':
+        return pgwire::first_word(text_of(rest));
+      case 'P':
+        return pgwire::take_string(rest) ? pgwire::first_word(text_of(rest)) : SqlWord::kOther;
+      case 'B':
+        if (pgwire::take_string(rest)) return relay_.memory_.word_of(text_of(rest));
+        return SqlWord::kOther;
+      default:
+        return SqlWord::kOther;
+    }
+  }
+
+  bool query(const pgwire::Frame& frame) {
+    const SqlWord word = word_of(frame);
+    if (word == SqlWord::kCommit) relay_.commit_ahead_ = true;
+    if (word == SqlWord::kDeallocate) relay_.memory_.forget_all();
+    relay_.awaited_.add(
+        {.kind = Kind::kQuery,
+         .word = word,
+         .may_commit = relay_.may_commit() || pgwire::is_batch(text_of(frame.body))});
+    append_marked(frame, 0);
+    return bounded();
   }
 
   /// Appends the frame with ASYNC marked in the SQL text that begins `skip` bytes into the body;
@@ -112,8 +201,15 @@ class Relay::ClientSide {
     std::string_view rest = frame.body;
     const auto name = pgwire::take_string(rest);
     if (!name) return malformed();
-    relay_.expect_extended();
+    const SqlWord word = pgwire::first_word(text_of(rest));
+    if (word == SqlWord::kCommit) relay_.commit_ahead_ = true;
+    if (word == SqlWord::kDeallocate) relay_.memory_.forget_all();
+    relay_.awaited_.add_extended();
+    const std::size_t start = out_.size();
     const bool is_async = append_marked(frame, name->size() + 1);
+    relay_.awaited_.add_parse({.name = std::string(*name),
+                               .message = name->empty() ? std::string() : out_.substr(start),
+                               .word = word});
     note(relay_.async_statements_, *name, is_async);
     return bounded();
   }
@@ -124,7 +220,8 @@ class Relay::ClientSide {
     const auto statement = portal ? pgwire::take_string(rest) : std::nullopt;
     if (!statement) return malformed();
     note(relay_.async_portals_, *portal, relay_.async_statements_.contains(*statement));
-    relay_.expect_extended();
+    if (relay_.memory_.word_of(*statement) == SqlWord::kCommit) relay_.commit_ahead_ = true;
+    relay_.awaited_.add_extended();
     out_.append(frame.whole);
     return bounded();
   }
@@ -133,7 +230,8 @@ class Relay::ClientSide {
     auto* const names = names_of(frame.body);
     if (names == nullptr) return malformed();
     note(*names, name_of(frame.body), false);
-    relay_.expect_extended();
+    if (frame.body[0] == 'S') relay_.memory_.forget(name_of(frame.body));
+    relay_.awaited_.add_extended();
     out_.append(frame.whole);
     return bounded();
   }
@@ -142,7 +240,7 @@ class Relay::ClientSide {
     const auto* const names = names_of(frame.body);
     if (names == nullptr) return malformed();
     const bool is_async = names->contains(name_of(frame.body));
-    relay_.expect(is_async ? Expected::kDescribeAsync : Expected::kDescribe);
+    relay_.awaited_.add({.kind = is_async ? Kind::kDescribeAsync : Kind::kDescribe});
     out_.append(frame.whole);
     return bounded();
   }
@@ -169,6 +267,7 @@ class Relay::ClientSide {
 
   Relay& relay_;
   std::string& out_;
+  std::string& to_client_;
   bool terminated_ = false;
 };
 
@@ -177,7 +276,7 @@ class Relay::BackendSide {
  public:
   BackendSide(Relay& relay, std::string& out) : relay_(relay), out_(out) {}
 
-  [[nodiscard]] static bool wants(char type) {
+  [[nodiscard]] bool wants(char type) const {
     switch (type) {
       case 'E':
       case 'N':
@@ -186,14 +285,21 @@ class Relay::BackendSide {
       case 'Z':
       case 'K':
         return true;
+      case 'C':
+        return answers_us();
       default:
         return false;
     }
   }
 
   bool begin(char type) {
-    if (type == 'T') relay_.described();
+    if (type == 'T') relay_.awaited_.described();
     if (type == 'G') relay_.copying_in_ = true;
+    if (type == '1') {
+      if (auto parse = relay_.awaited_.parsed(); parse && !parse->name.empty()) {
+        relay_.memory_.remember(parse->name, std::move(parse->message), parse->word);
+      }
+    }
     return true;
   }
 
@@ -208,7 +314,7 @@ class Relay::BackendSide {
       case 'S':
         return parameter(frame);
       case 'n':
-        if (relay_.described() == Expected::kDescribeAsync) {
+        if (relay_.awaited_.described() == Kind::kDescribeAsync) {
           pgwire::append_row_description(out_, kJobIdColumn);
         } else {
           out_.append(frame.whole);
@@ -217,21 +323,37 @@ class Relay::BackendSide {
       case 'Z':
         return ready(frame);
       default:
-        return true;  // a BackendKeyData after the login: nobody's business
+        return true;  // a BackendKeyData after the login, or the tag of what we asked
     }
   }
 
  private:
+  [[nodiscard]] bool answers_us() const { return relay_.awaited_.is_front(Kind::kOwnQuery); }
+
   bool error(const pgwire::Frame& frame) {
     const auto fields = pgwire::ErrorFields::parse(frame.body);
     if (!fields) return false;
-    relay_.copying_in_ = false;
-    const bool is_refused_call =
-        relay_.is_simple() && relay_.expected_.front() == Expected::kRefusedCall;
-    if (!relay_.is_simple()) relay_.skipping_ = true;
     const bool is_fatal = (*fields)['V'] == "FATAL" || (*fields)['V'] == "PANIC";
+    if (is_fatal && is_loss(*fields)) {  // its end follows, and is told then
+      relay_.aged_ = (*fields)['C'] == "25P03";
+      return true;
+    }
+    if (relay_.holds_client()) {
+      if (is_our_failure(*fields)) return true;
+      relay_.failed_on_its_own_ = true;
+    } else if (answers_us()) {
+      return true;
+    }
+    relay_.copying_in_ = false;
+    const bool is_refused_call = relay_.awaited_.is_front(Kind::kRefusedCall);
+    if (!relay_.awaited_.is_simple()) relay_.awaited_.skip_to_sync();
     if (is_fatal) relay_.told_fatal_ = true;
-    if (is_refused_call && !is_fatal) {
+    const bool waited = relay_.changes_schema_ && relay_.held_up_ && (*fields)['C'] == "40001";
+    if (waited || (*fields)['C'] == "55P03") ++relay_.counts_.waits_at_bound;
+    if (relay_.cancel_expected_ && (*fields)['C'] == "57014") {
+      relay_.cancel_expected_ = false;
+      relay_.tell(out_, relay_.reason_);
+    } else if (is_refused_call && !is_fatal) {
       pgwire::append_error(out_,
                            {.sqlstate = "0A000", .message = "unsupported statement: FunctionCall"});
     } else if (auto mapped = map_error(*fields)) {
@@ -251,9 +373,14 @@ class Relay::BackendSide {
       return false;
     }
     if (state == kJobIdNotice) {
-      if (relay_.is_simple()) pgwire::append_row_description(out_, kJobIdColumn);
+      if (relay_.awaited_.is_simple()) pgwire::append_row_description(out_, kJobIdColumn);
       pgwire::append_data_row(out_, (*fields)['M']);
-    } else if (!state.starts_with(kPrivateClass) && !map_error(*fields)) {
+    } else if (state == kSchemaChangeNotice) {
+      relay_.changes_schema_ = relay_.schema_change_begun_ = true;
+      relay_.held_up_ = false;
+    } else if (state == kAbortedNotice) {
+      relay_.aborted_ = true;
+    } else if (!state.starts_with(kPrivateClass) && !is_loss(*fields) && !answers_us()) {
       out_.append(frame.whole);  // the warning of a crash beside us is not for clients
     }
     return true;
@@ -262,9 +389,10 @@ class Relay::BackendSide {
   bool parameter(const pgwire::Frame& frame) {
     const auto status = pgwire::parse_parameter_status(frame.body);
     if (!status) return false;
+    relay_.memory_.note_setting(status->first, status->second);
     if (status->first == "server_version") {
       pgwire::append_parameter_status(out_, status->first, gate::kServerVersion);
-    } else {
+    } else if (SessionMemory::is_shown(status->first)) {
       out_.append(frame.whole);
     }
     return true;
@@ -273,9 +401,17 @@ class Relay::BackendSide {
   bool ready(const pgwire::Frame& frame) {
     const auto status = pgwire::parse_ready_for_query(frame.body);
     if (!status) return false;
+    const Kind done = relay_.awaited_.ready();
     relay_.status_ = *status;
-    relay_.ready();
-    out_.append(frame.whole);
+    relay_.copying_in_ = relay_.changes_schema_ = false;
+    if (*status != TransactionStatus::kInBlock) relay_.commit_ahead_ = false;
+    relay_.memory_.note_status(*status);
+    const bool is_ours = done == Kind::kOwnQuery || done == Kind::kOwnSync;
+    if (!is_ours) out_.append(frame.whole);
+    if (relay_.holds_client() && !relay_.awaits_own()) relay_.finish_failing();
+    if (relay_.cancel_sent_ && relay_.awaited_.empty()) {
+      relay_.cancel_expected_ = relay_.cancel_sent_ = false;
+    }
     return true;
   }
 
@@ -283,8 +419,9 @@ class Relay::BackendSide {
   std::string& out_;
 };
 
-RelayStatus Relay::from_client(std::string_view in, std::string& to_backend) {
-  ClientSide side(*this, to_backend);
+RelayStatus Relay::from_client(std::string_view in, std::string& to_backend,
+                               std::string& to_client) {
+  ClientSide side(*this, to_backend, to_client);
   switch (client_cutter_.feed(in, side)) {
     case pgwire::CutStatus::kOk:
       return RelayStatus::kGoesOn;
@@ -303,48 +440,161 @@ RelayStatus Relay::from_backend(std::string_view in, std::string& to_client) {
   return dropped_ ? RelayStatus::kDropped : RelayStatus::kBroken;
 }
 
-void Relay::expect(Expected what) { expected_.push_back(what); }
-
-void Relay::expect_extended() {
-  if (expected_.empty() || expected_.back() != Expected::kExtended) expect(Expected::kExtended);
+Relay::Stance Relay::stance() const {
+  if (!has_backend_ || doom_.phase() != Doom::Phase::kNone) return Stance::kIdle;
+  if (copying_in_) return Stance::kCopyIn;
+  if (awaited_.is_open()) return awaited_.is_skipping() ? Stance::kIdle : Stance::kOpen;
+  if (!awaited_.empty()) return Stance::kBusy;
+  return status_ == TransactionStatus::kInBlock ? Stance::kInTransaction : Stance::kIdle;
 }
 
-bool Relay::is_simple() const {
-  return !expected_.empty() &&
-         (expected_.front() == Expected::kQuery || expected_.front() == Expected::kRefusedCall);
+/// Can what is sent now commit something? A statement in a block cannot, unless its COMMIT is
+/// ahead.
+bool Relay::may_commit() const { return status_ != TransactionStatus::kInBlock || commit_ahead_; }
+
+void Relay::fail_transaction(Reason reason, std::string& to_backend) {
+  was_open_ = awaited_.is_open();
+  failed_on_its_own_ = false;
+  reason_ = std::move(reason);
+  doom_.begin_failing();
+  awaited_.add({.kind = Kind::kOwnQuery, .may_commit = false});
+  pgwire::append_query(to_backend, failing_query());
+  if (!was_open_) return;
+  // If one of the client's messages fails meanwhile, the backend skips our query: the Sync is
+  // answered in any case.
+  awaited_.add({.kind = Kind::kOwnSync, .may_commit = false});
+  pgwire::append_message(to_backend, 'S', {});
 }
 
-/// A RowDescription or NoData came: to which Describe does it belong? To none if it is a simple
-/// query's.
-Relay::Expected Relay::described() {
-  while (!expected_.empty() && expected_.front() == Expected::kExtended) expected_.pop_front();
-  if (expected_.empty()) return Expected::kExtended;
-  const Expected front = expected_.front();
-  if (front != Expected::kDescribe && front != Expected::kDescribeAsync) return front;
-  expected_.pop_front();
-  return front;
+bool Relay::awaits_own() const {
+  return std::any_of(awaited_.entries().begin(), awaited_.entries().end(),
+                     [](const Awaited::Entry& entry) {
+                       return entry.kind == Kind::kOwnQuery || entry.kind == Kind::kOwnSync;
+                     });
 }
 
-/// ReadyForQuery came: everything up to the Sync or query that it answers is done.
-void Relay::ready() {
-  const auto is_end = [this](Expected what) {
-    return what == Expected::kSync ||
-           (!skipping_ && (what == Expected::kQuery || what == Expected::kRefusedCall));
-  };
-  auto end = std::find_if(expected_.begin(), expected_.end(), is_end);
-  if (end == expected_.end()) {
-    skipping_ = false;
-    end = std::find_if(expected_.begin(), expected_.end(), is_end);
+void Relay::finish_failing() {
+  const bool in_block = status_ != TransactionStatus::kIdle;
+  if (failed_on_its_own_) {
+    doom_.become_skipping(in_block ? TransactionStatus::kFailed : TransactionStatus::kIdle);
+  } else if (in_block || was_open_) {
+    doom_.become_untold(in_block);
+  } else {
+    doom_.end();
   }
-  expected_.erase(expected_.begin(), end == expected_.end() ? end : end + 1);
-  skipping_ = false;
-  copying_in_ = false;
 }
 
-/// While a backend takes COPY data it ignores Sync, and libpq sends one ahead: those are answered
-/// by nothing.
+void Relay::fail_copy(Reason reason, std::string& to_backend) {
+  expect_cancel(std::move(reason));
+  cancel_sent_ = true;
+  copy_ended_by_client();
+  pgwire::append_message(to_backend, 'f', std::string_view("ended from outside\0", 19));
+}
+
+void Relay::expect_cancel(Reason reason) {
+  reason_ = std::move(reason);
+  cancel_expected_ = true;
+  cancel_sent_ = false;
+}
+
+void Relay::cancel_was_sent(bool sent) {
+  cancel_sent_ = true;
+  if (!sent || awaited_.empty()) cancel_expected_ = cancel_sent_ = false;
+}
+
+void Relay::tell(std::string& out, const Reason& reason) {
+  const ErrorReport report = reason();
+  if (report.sqlstate != server_unavailable().sqlstate) ++counts_.told;
+  pgwire::append_error(out, report);
+}
+
+bool Relay::lose_backend(const Reason& reason, std::string& to_client) {
+  if (!backend_cutter_.passed_whole()) return false;
+  backend_cutter_.reset();
+  client_cutter_.drop_rest();
+  for (const auto& [name, value] : memory_.drop_unsettled()) {
+    if (SessionMemory::is_shown(name)) pgwire::append_parameter_status(to_client, name, value);
+  }
+  if (holds_client()) {
+    finish_failing();
+  } else if (!doom_.answers()) {
+    answer_awaited(reason, to_client);
+  }
+  awaited_.clear();
+  has_backend_ = copying_in_ = changes_schema_ = commit_ahead_ = false;
+  cancel_expected_ = cancel_sent_ = aborted_ = aged_ = false;
+  if (status_ == TransactionStatus::kInBlock) status_ = TransactionStatus::kFailed;
+  return true;
+}
+
+void Relay::refuse_without_backend(std::string& to_client) {
+  answer_awaited([] { return server_unavailable(); }, to_client);
+  awaited_.clear();
+  if (status_ == TransactionStatus::kInBlock) status_ = TransactionStatus::kFailed;
+}
+
+/// Answers all that was awaited, each in its turn, as a backend would whose transaction had failed.
+void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
+  bool in_block = status_ != TransactionStatus::kIdle;
+  bool failed = status_ == TransactionStatus::kFailed;
+  bool skipping = awaited_.is_skipping();
+  bool is_open = false;
+  bool is_first = true;
+  const auto fail = [&](bool may_have_committed) {
+    if (failed && in_block) {
+      pgwire::append_error(to_client, in_failed_transaction());
+    } else if (may_have_committed && !(aborted_ && is_first)) {
+      pgwire::append_error(to_client, server_unavailable());
+    } else {
+      tell(to_client, reason);
+    }
+    failed = true;
+    is_first = false;
+  };
+  const auto current = [&] {
+    return in_block ? TransactionStatus::kFailed : TransactionStatus::kIdle;
+  };
+  for (const Awaited::Entry& entry : awaited_.entries()) {
+    switch (entry.kind) {
+      case Kind::kExtended:
+      case Kind::kDescribe:
+      case Kind::kDescribeAsync:
+        is_open = true;
+        break;
+      case Kind::kSync:
+        if (!skipping) fail(entry.may_commit);
+        skipping = is_open = false;
+        append_ready(to_client, current());
+        break;
+      case Kind::kQuery:
+      case Kind::kRefusedCall:
+        if (in_block && ends_by_rollback(entry.word, failed)) {
+          in_block = false;
+          pgwire::append_message(to_client, 'C', std::string_view("ROLLBACK\0", 9));
+        } else {
+          fail(entry.may_commit);
+          if (entry.word == SqlWord::kCommit) in_block = false;
+        }
+        append_ready(to_client, current());
+        break;
+      case Kind::kOwnQuery:
+      case Kind::kOwnSync:
+        break;
+    }
+  }
+  status_ = current();
+  if (is_open) {
+    // Who asked by Flush waits for an answer. Without Sync only a COMMIT can have committed.
+    if (!skipping) fail(commit_ahead_);
+    doom_.become_skipping(status_);
+  } else if (in_block && !failed) {
+    reason_ = reason;
+    doom_.become_untold(in_block);
+  }
+}
+
 void Relay::copy_ended_by_client() {
-  if (copying_in_) std::erase(expected_, Expected::kSync);
+  if (copying_in_) awaited_.copy_ended();
   copying_in_ = false;
 }
 

@@ -1,5 +1,7 @@
 #include "router/relay.h"
 
+#include "router/error_map.h"
+
 #include <gtest/gtest.h>
 
 namespace zorya::router {
@@ -47,11 +49,27 @@ std::string row(std::string_view value) {
   return out;
 }
 
+std::string fatal(std::string state) {
+  std::string out;
+  pgwire::append_error(
+      out, {.severity = "FATAL", .sqlstate = std::move(state), .message = "terminating"});
+  return out;
+}
+std::string our_error() {
+  return error("42601", "syntax error at or near \"" + std::string(Relay::failing_query()) + "\"");
+}
+std::string oc001() {
+  return error("40001", "schema has been updated by another transaction (OC001)");
+}
+std::string unavailable() { return error("XX000", "server unavailable"); }
+constexpr const char* kFailedBlock =
+    "current transaction is aborted, commands ignored until end of transaction block";
+
 class RelayTest : public testing::Test {
  protected:
   std::string client(const std::string& in, RelayStatus expected = RelayStatus::kGoesOn) {
     std::string out;
-    EXPECT_EQ(relay_.from_client(in, out), expected);
+    EXPECT_EQ(relay_.from_client(in, out, answers_), expected);
     return out;
   }
   std::string backend(const std::string& in, RelayStatus expected = RelayStatus::kGoesOn) {
@@ -59,7 +77,26 @@ class RelayTest : public testing::Test {
     EXPECT_EQ(relay_.from_backend(in, out), expected);
     return out;
   }
-  Relay relay_{TransactionStatus::kIdle};
+  void begin() {
+    client(query("begin"));
+    backend(ready('T'));
+  }
+  static Reason reason() { return catalogue_conflict; }
+  std::string fail() {
+    std::string out;
+    relay_.fail_transaction(reason(), out);
+    return out;
+  }
+  std::string lose() {
+    std::string out;
+    EXPECT_TRUE(relay_.lose_backend(reason(), out));
+    return out;
+  }
+  std::string take_answers() { return std::exchange(answers_, {}); }
+
+  WoundCounts counts_;
+  Relay relay_{TransactionStatus::kIdle, counts_};
+  std::string answers_;  // what the client got without the backend
 };
 
 TEST_F(RelayTest, OrdinaryMessagesPassUnchanged) {
@@ -161,10 +198,10 @@ TEST_F(RelayTest, ATestsDropEndsTheConnectionWithoutAWord) {
 }
 
 TEST_F(RelayTest, AMessageAboveTheBoundIsRefused) {
-  Relay small(TransactionStatus::kIdle, 100);
+  Relay small(TransactionStatus::kIdle, counts_, 100);
   std::string out;
-  EXPECT_EQ(small.from_client(query(std::string(95, 'x')), out), RelayStatus::kGoesOn);
-  EXPECT_EQ(small.from_client(query(std::string(96, 'x')), out), RelayStatus::kRefused);
+  EXPECT_EQ(small.from_client(query(std::string(95, 'x')), out, out), RelayStatus::kGoesOn);
+  EXPECT_EQ(small.from_client(query(std::string(96, 'x')), out, out), RelayStatus::kRefused);
   EXPECT_EQ(small.refusal().sqlstate, "08P01");
   EXPECT_EQ(small.refusal().message, "invalid message length");
 }
@@ -177,12 +214,242 @@ TEST_F(RelayTest, TheVersionIsTheServices) {
 
 TEST_F(RelayTest, AFatalErrorIsRemembered) {
   std::string fatal;
-  pgwire::append_error(fatal, {.severity = "FATAL", .sqlstate = "57P01", .message = "ended"});
-  std::string expected;
-  pgwire::append_error(expected,
-                       {.severity = "FATAL", .sqlstate = "XX000", .message = "server unavailable"});
-  EXPECT_EQ(backend(fatal), expected);
+  pgwire::append_error(fatal, {.severity = "FATAL", .sqlstate = "08P01", .message = "ended"});
+  EXPECT_EQ(backend(fatal), fatal);
   EXPECT_TRUE(relay_.has_told_fatal());
+}
+
+TEST_F(RelayTest, ABackendsLastWordsAreNotForTheClient) {
+  EXPECT_EQ(backend(fatal("57P01") + notice("ZR003", "aborted")), "");
+  EXPECT_FALSE(relay_.has_told_fatal());
+}
+
+// ------------------------------------------------------------------ ended from outside
+
+TEST_F(RelayTest, AnIdleTransactionFailsAndTheNextStatementIsTold) {
+  begin();
+  EXPECT_EQ(relay_.stance(), Relay::Stance::kInTransaction);
+  fail();
+  EXPECT_TRUE(relay_.holds_client());
+  EXPECT_EQ(backend(our_error() + ready('E')), "");
+  EXPECT_FALSE(relay_.holds_client());
+  EXPECT_EQ(client(query("select 1")), "");
+  EXPECT_EQ(take_answers(), oc001() + ready('E'));
+  // From here on the backend answers for itself.
+  EXPECT_EQ(client(query("commit")), query("commit"));
+  EXPECT_EQ(backend(message('C', "ROLLBACK\0"s) + ready()), message('C', "ROLLBACK\0"s) + ready());
+  EXPECT_EQ(counts_.told, 1u);
+}
+
+TEST_F(RelayTest, ACommitIsToldAndTheBackendRollsBackUnheard) {
+  begin();
+  fail();
+  backend(our_error() + ready('E'));
+  EXPECT_EQ(client(query("commit") + query("select 1")), query("ROLLBACK") + query("select 1"));
+  EXPECT_EQ(take_answers(), oc001() + ready('I'));
+  EXPECT_EQ(backend(message('C', "ROLLBACK\0"s) + ready() + message('T', "row") + ready()),
+            message('T', "row") + ready());
+}
+
+TEST_F(RelayTest, ARememberedCommitIsToldToo) {
+  client(parse("c", "commit") + message('S'));
+  backend(message('1') + ready());
+  begin();
+  fail();
+  backend(our_error() + ready('E'));
+  EXPECT_EQ(client(bind("", "c") + message('E', "\0\0\0\0\0"s) + message('S')), query("ROLLBACK"));
+  EXPECT_EQ(take_answers(), oc001() + ready('I'));
+}
+
+TEST_F(RelayTest, ATransactionThatEndedMeanwhileIsNotDoomed) {
+  begin();
+  fail();
+  EXPECT_EQ(backend(our_error() + ready('I')), "");
+  EXPECT_EQ(client(query("select 1")), query("select 1"));
+  EXPECT_EQ(take_answers(), "");
+}
+
+TEST_F(RelayTest, AnOpenSequenceFailsAndItsRestIsDropped) {
+  begin();
+  client(parse("", "select") + bind("", "") + message('E', "\0\0\0\0\1"s));
+  EXPECT_EQ(relay_.stance(), Relay::Stance::kOpen);
+  EXPECT_EQ(fail(), query(Relay::failing_query()) + message('S'));
+  EXPECT_EQ(backend(message('1') + message('2') + message('s') + our_error() + ready('E')),
+            message('1') + message('2') + message('s'));
+  EXPECT_TRUE(relay_.holds_client());
+  EXPECT_EQ(backend(ready('E')), "");
+  EXPECT_EQ(client(message('E', "\0\0\0\0\1"s) + message('S')), "");
+  EXPECT_EQ(take_answers(), oc001() + ready('E'));
+}
+
+TEST_F(RelayTest, AnOpenSequenceThatFailsByItselfIsToldThat) {
+  begin();
+  client(parse("", "selec"));
+  fail();
+  EXPECT_EQ(backend(error("42601", "syntax error") + ready('E')), error("42601", "syntax error"));
+  EXPECT_EQ(client(bind("", "") + message('S')), "");
+  EXPECT_EQ(take_answers(), ready('E'));
+  EXPECT_EQ(counts_.told, 0u);
+}
+
+TEST_F(RelayTest, ACopyThatIsFailedReadsAsTheReason) {
+  client(query("copy t from stdin"));
+  backend(message('G', "\0\0\0"s));
+  EXPECT_EQ(relay_.stance(), Relay::Stance::kCopyIn);
+  std::string out;
+  relay_.fail_copy(reason(), out);
+  EXPECT_EQ(out[0], 'f');
+  EXPECT_EQ(backend(error("57014", "COPY from stdin failed: x") + ready()), oc001() + ready());
+  EXPECT_EQ(client(message('d', "1") + message('c')), message('d', "1") + message('c'));
+}
+
+TEST_F(RelayTest, ACancelOfOursReadsAsTheReasonAndNoOther) {
+  client(query("select 1"));
+  relay_.expect_cancel(reason());
+  relay_.cancel_was_sent(true);
+  EXPECT_EQ(backend(error("57014", "canceling") + ready()), oc001() + ready());
+  client(query("select 1"));
+  EXPECT_EQ(backend(error("57014", "canceling") + ready()), error("57014", "canceling") + ready());
+}
+
+TEST_F(RelayTest, ACancelThatMissedIsForgotten) {
+  client(query("select 1"));
+  relay_.expect_cancel(reason());
+  EXPECT_EQ(backend(ready()), ready());
+  relay_.cancel_was_sent(true);
+  client(query("select 1"));
+  EXPECT_EQ(backend(error("57014", "canceling") + ready()), error("57014", "canceling") + ready());
+}
+
+TEST_F(RelayTest, SmallMessagesComeWholeAndBigOnesInPieces) {
+  const std::string small = message('B', std::string(1000, 'x'));
+  EXPECT_EQ(client(small.substr(0, 100)), "");
+  EXPECT_TRUE(relay_.may_tell_backend());
+  EXPECT_EQ(client(small.substr(100)), small);
+  const std::string big = message('d', std::string(100'000, 'x'));
+  EXPECT_EQ(client(big.substr(0, 100)), big.substr(0, 100));
+  EXPECT_FALSE(relay_.may_tell_backend());
+}
+
+// ------------------------------------------------------------------ a lost backend
+
+TEST_F(RelayTest, AnIdleSessionLosesNothing) {
+  EXPECT_EQ(lose(), "");
+  EXPECT_FALSE(relay_.has_backend());
+  EXPECT_EQ(client(query("select 1")), query("select 1"));
+  std::string out;
+  relay_.refuse_without_backend(out);
+  EXPECT_EQ(out, unavailable() + ready('I'));
+  relay_.take_backend();
+  EXPECT_TRUE(relay_.has_backend());
+}
+
+TEST_F(RelayTest, AnIdleTransactionIsToldOfItsLoss) {
+  begin();
+  EXPECT_EQ(lose(), "");
+  EXPECT_EQ(relay_.transaction_status(), TransactionStatus::kFailed);
+  EXPECT_EQ(client(query("select 1")), "");
+  EXPECT_EQ(take_answers(), oc001() + ready('E'));
+  EXPECT_EQ(client(query("rollback")), query("rollback"));
+}
+
+TEST_F(RelayTest, ACommitAfterALossNeedsNoBackend) {
+  begin();
+  lose();
+  EXPECT_EQ(client(query("commit")), "");
+  EXPECT_EQ(take_answers(), oc001() + ready('I'));
+  EXPECT_EQ(relay_.transaction_status(), TransactionStatus::kIdle);
+}
+
+TEST_F(RelayTest, WhatMayHaveCommittedIsUnavailable) {
+  client(query("insert"));
+  EXPECT_EQ(lose(), unavailable() + ready('I'));
+  relay_.take_backend();
+  begin();
+  client(query("commit"));
+  EXPECT_EQ(lose(), unavailable() + ready('I'));
+  relay_.take_backend();
+  begin();
+  client(query("select 1; commit; select 2"));
+  EXPECT_EQ(lose(), unavailable() + ready('E'));
+}
+
+TEST_F(RelayTest, APreparedCommitMayHaveCommitted) {
+  client(parse("c", "commit") + message('S'));
+  backend(message('1') + ready());
+  begin();
+  client(bind("", "c") + describe('P', "") + message('E', "\0\0\0\0\0"s) + message('S'));
+  backend(message('2') + message('n'));
+  EXPECT_EQ(lose(), unavailable() + ready('E'));
+}
+
+TEST_F(RelayTest, WhatCannotHaveCommittedIsTheReason) {
+  begin();
+  client(query("insert"));
+  EXPECT_EQ(lose(), oc001() + ready('E'));
+  relay_.take_backend();
+  client(query("rollback"));
+  backend(message('C', "ROLLBACK\0"s) + ready());
+  client(query("insert"));  // not in a block, but the backend says that it aborted
+  backend(fatal("57P01") + notice("ZR003", "aborted"));
+  EXPECT_EQ(lose(), oc001() + ready('I'));
+}
+
+TEST_F(RelayTest, APipelineIsAnsweredToItsEnd) {
+  begin();
+  client(parse("", "a") + message('S') + query("b") + query("commit") + query("c") +
+         parse("", "d") + message('H'));
+  EXPECT_EQ(lose(), oc001() + ready('E') + error("25P02", kFailedBlock) + ready('E') +
+                        message('C', "ROLLBACK\0"s) + ready('I') + unavailable() + ready('I') +
+                        unavailable());
+  EXPECT_EQ(client(bind("", "") + message('S') + query("next")), query("next"));
+  EXPECT_EQ(take_answers(), ready('I'));
+}
+
+TEST_F(RelayTest, TheRestOfABigMessageIsDroppedAfterALoss) {
+  begin();
+  const std::string big = message('B', std::string(100'000, 'x'));
+  client(big.substr(0, 50'000));
+  EXPECT_EQ(lose(), oc001());
+  EXPECT_EQ(client(big.substr(50'000) + message('S') + query("rollback")), query("rollback"));
+  EXPECT_EQ(take_answers(), ready('E'));
+}
+
+TEST_F(RelayTest, HalfARowIsDroppedAndHalfABigOneCannotBe) {
+  client(query("select"));
+  const std::string row = message('D', std::string(1000, 'x'));
+  EXPECT_EQ(backend(row.substr(0, 100)), "");
+  EXPECT_EQ(lose(), unavailable() + ready('I'));
+  relay_.take_backend();
+  client(query("select"));
+  backend(message('D', std::string(100'000, 'x')).substr(0, 1000));
+  std::string out;
+  EXPECT_FALSE(relay_.lose_backend(reason(), out));
+}
+
+TEST_F(RelayTest, OnlyStatementsThatWereMadeAreRemembered) {
+  client(parse("good", "select 1") + parse("bad", "selec") + parse("skipped", "select 2") +
+         message('S') + parse("later", "select 3") + message('S'));
+  backend(message('1') + error("42601", "syntax error") + ready());
+  backend(message('1') + ready());
+  const auto messages = relay_.memory().restoring({});
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[0], parse("good", "select 1") + message('S'));
+  EXPECT_EQ(messages[1], parse("later", "select 3") + message('S'));
+  client(message('C', "Sgood\0"s) + query("deallocate all"));
+  EXPECT_TRUE(relay_.memory().restoring({}).empty());
+}
+
+TEST_F(RelayTest, ASchemaChangeIsNoticedUntilItIsDone) {
+  client(query("alter table t"));
+  EXPECT_EQ(backend(notice("ZR002", "schema change")), "");
+  EXPECT_TRUE(relay_.changes_schema());
+  EXPECT_TRUE(relay_.takes_schema_change());
+  EXPECT_FALSE(relay_.takes_schema_change());
+  relay_.note_held_up(true);
+  backend(oc001() + ready());
+  EXPECT_FALSE(relay_.changes_schema());
+  EXPECT_EQ(counts_.waits_at_bound, 1u);
 }
 
 TEST_F(RelayTest, GoodbyeEndsIt) {
@@ -198,21 +465,21 @@ TEST_F(RelayTest, WhatIsNoProtocolIsRefused) {
 
 TEST_F(RelayTest, OversizedMessagesAreRefusedAtTheirHeader) {
   client("Q\x00\xa0\x00\x00"s);  // 10 MiB is taken
-  Relay fresh{TransactionStatus::kIdle};
+  Relay fresh{TransactionStatus::kIdle, counts_};
   std::string out;
-  EXPECT_EQ(fresh.from_client("Q\x00\xa0\x00\x01"s, out), RelayStatus::kRefused);
+  EXPECT_EQ(fresh.from_client("Q\x00\xa0\x00\x01"s, out, out), RelayStatus::kRefused);
   EXPECT_EQ(fresh.refusal().sqlstate, "08P01");
   EXPECT_EQ(fresh.refusal().message, "invalid message length");
-  Relay other{TransactionStatus::kIdle};
-  EXPECT_EQ(other.from_client("d\xff\xff\xff\xff"s, out), RelayStatus::kRefused);
+  Relay other{TransactionStatus::kIdle, counts_};
+  EXPECT_EQ(other.from_client("d\xff\xff\xff\xff"s, out, out), RelayStatus::kRefused);
 }
 
 TEST_F(RelayTest, MalformedNamesAreRefused) {
   for (const auto& bad : {message('P', "no zero"), message('D', ""), message('D', "S"),
                           message('D', "Xa\0"s), message('D', "Sa")}) {
-    Relay fresh{TransactionStatus::kIdle};
+    Relay fresh{TransactionStatus::kIdle, counts_};
     std::string out;
-    EXPECT_EQ(fresh.from_client(bad, out), RelayStatus::kRefused);
+    EXPECT_EQ(fresh.from_client(bad, out, out), RelayStatus::kRefused);
   }
 }
 
@@ -221,7 +488,7 @@ TEST_F(RelayTest, ABackendThatSendsNonsenseIsBroken) {
 }
 
 TEST_F(RelayTest, KnowsWhetherAMessageOfOursMayFollow) {
-  const std::string in = message('D', std::string(1000, 'x'));
+  const std::string in = message('D', std::string(100'000, 'x'));
   backend(in.substr(0, 100));
   EXPECT_FALSE(relay_.may_tell_client());
   backend(in.substr(100));

@@ -108,6 +108,8 @@ class ThreadedRouter final : public Router {
       boost::system::error_code ignored;
       listener_->close(ignored);
       end_all();
+      for (const auto& [id, watch] : shared_->watches) watch->stop();
+      shared_->age_timer.cancel();
       work_.reset();
     });
     thread_.join();

@@ -23,7 +23,7 @@ struct BackendTarget {
   std::string database = "postgres";
 };
 
-/// Bounds. The defaults of the last five are the service's quotas.
+/// Bounds. The defaults of the last six are the service's quotas.
 struct Limits {
   std::size_t half_open_max = 2000;          // not logged in yet; the oldest goes for a new one
   std::chrono::seconds login_deadline{20};   // from accept to the first ReadyForQuery
@@ -32,7 +32,8 @@ struct Limits {
   double new_connections_per_second = 100;
   double new_connections_burst = 1000;
   std::chrono::seconds session_life{3600};
-  std::uint32_t message_bytes_max = 10u << 20;  // of one message of a client
+  std::uint32_t message_bytes_max = 10u << 20;    // of one message of a client
+  std::chrono::seconds transaction_age_max{300};  // of one that idles; the extension sees to others
 };
 
 struct Options {

@@ -7,6 +7,7 @@
 #include "router/error_map.h"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <sys/socket.h>
 
 #include <array>
@@ -79,12 +80,15 @@ Session::Session(Shared* shared, base::UniqueFd socket, std::string origin,
       origin_(std::move(origin)),
       id_(make_session_id()),
       client_(shared_->context, std::move(socket)),
-      deadline_(shared_->context) {}
+      deadline_(shared_->context),
+      turn_(shared_->context, asio::steady_timer::time_point::max()),
+      released_(shared_->context, asio::steady_timer::time_point::max()) {}
 
 Session::~Session() {
   leave_half_open();
   if (session_place_) shared_->sessions.erase(*session_place_);
   if (cancel_id_ != 0) shared_->cancel_targets.erase(cancel_id_);
+  forget_backend();
   if (load_ != nullptr) --load_->connections;
 }
 
@@ -126,6 +130,11 @@ void Session::end(ErrorReport report) {
   // The reader of the backend sees its end and says the last words; the deadline ends a client that
   // does not listen.
   set_deadline(kLastWordsTime);
+  if (!backend_) {
+    asio::co_spawn(shared_->context, say_last_words(shared_from_this()),
+                   at_end(shared_from_this()));
+    return;
+  }
   if (relay_->is_busy()) cancel_abandoned();
   if (backend_->is_open()) ::shutdown(backend_->fd(), SHUT_RDWR);
 }
@@ -133,6 +142,8 @@ void Session::end(ErrorReport report) {
 void Session::drop() {
   client_.close();
   if (backend_) backend_->close();
+  turn_.cancel();
+  released_.cancel();
 }
 
 asio::awaitable<void> Session::serve(Self self) {
@@ -153,7 +164,7 @@ asio::awaitable<void> Session::serve(Self self) {
       self->shared_->sessions.insert(self->shared_->sessions.end(), self->weak_from_this());
   self->set_deadline(self->shared_->options.limits.session_life);
   asio::co_spawn(self->shared_->context, relay_from_client(self), at_end(self));
-  asio::co_spawn(self->shared_->context, relay_from_backend(self), at_end(self));
+  asio::co_spawn(self->shared_->context, relay_from_backend(self, self->backend_), at_end(self));
 }
 
 /// A client's CancelRequest, which comes on a connection of its own. There is no answer but the end
@@ -167,7 +178,7 @@ asio::awaitable<void> Session::cancel(pgwire::BackendKey key) {
   const CancelTarget target = found->second;
   auto socket = net::connect_unix(target.socket_path);
   if (!socket) co_return;
-  backend_ = std::make_unique<ByteStream>(shared_->context, std::move(*socket));
+  backend_ = std::make_shared<ByteStream>(shared_->context, std::move(*socket));
   const std::string request = pgwire::print_cancel_request(target.backend_key);
   if (!co_await backend_->write_all(request)) co_return;
   std::array<char, 16> nothing;
@@ -187,17 +198,21 @@ void Session::cancel_abandoned() {
 }
 
 asio::awaitable<void> Session::relay_from_client(Self self) {
-  std::string to_backend;
   RelayStatus status = RelayStatus::kGoesOn;
-  bool backend_takes = true;
-  while (status == RelayStatus::kGoesOn && backend_takes) {
+  while (status == RelayStatus::kGoesOn) {
     auto& buffer = self->shared_->buffer;
     const std::size_t size = co_await self->client_.read_some(buffer);
     if (size == 0) break;
-    to_backend.reserve(size);
-    status = self->relay_->from_client({buffer.data(), size}, to_backend);
-    backend_takes = co_await self->backend_->write_all(to_backend);
-    empty(to_backend);
+    std::string held;  // the buffer is everybody's
+    std::string_view in(buffer.data(), size);
+    if (self->relay_->holds_client()) {
+      held = in;
+      in = held;
+      while (self->relay_->holds_client() && self->client_.is_open()) {
+        co_await self->released_.async_wait(kAwait);
+      }
+    }
+    status = co_await self->take_from_client(in);
   }
   if (status == RelayStatus::kRefused) {
     self->log_refusal("refused: " + self->relay_->refusal().message);
@@ -205,9 +220,12 @@ asio::awaitable<void> Session::relay_from_client(Self self) {
     co_return;
   }
   if (status == RelayStatus::kTerminated) self->client_said_goodbye_ = true;
-  // A backend that is gone: its reader sees that too, and tells the client.
-  if (self->last_words_ || !backend_takes) co_return;
-  if (!self->client_.is_open() || !self->backend_->is_open()) co_return;
+  if (self->last_words_) co_return;
+  if (!self->client_.is_open() || !self->backend_ || !self->backend_->is_open()) {
+    self->drop();
+    self->deadline_.cancel();
+    co_return;
+  }
   // The backend ends, and its reader sees that.
   ::shutdown(self->backend_->fd(), SHUT_WR);
   if (self->client_said_goodbye_) co_return;
@@ -215,11 +233,75 @@ asio::awaitable<void> Session::relay_from_client(Self self) {
   self->drop();
 }
 
-asio::awaitable<void> Session::relay_from_backend(Self self) {
+/// Passes on what the client sent, and first answers what needs no backend.
+asio::awaitable<RelayStatus> Session::take_from_client(std::string_view in) {
+  last_heard_ = shared_->options.clock->steady_now();
+  if (relay_->transaction_status() == pgwire::TransactionStatus::kIdle) {
+    transaction_begun_ = last_heard_;
+  }
+  std::string to_backend;
   std::string to_client;
-  while (true) {
+  to_backend.reserve(in.size());
+  const std::uint64_t losses = loss_count_;
+  const RelayStatus status = relay_->from_client(in, to_backend, to_client);
+  // From here on nothing of ours may come before it.
+  backend_is_written_ = !to_backend.empty();
+  if (!to_client.empty() && !co_await write_client(to_client)) co_return status;
+  // What the backend was lost before has been answered by then.
+  if (backend_is_written_ && losses == loss_count_ &&
+      (backend_ || status == RelayStatus::kGoesOn)) {
+    co_await write_backend(to_backend);
+  }
+  backend_is_written_ = false;
+  co_return status;
+}
+
+/// A backend that is gone: its reader sees that too, and tells the client.
+asio::awaitable<void> Session::write_backend(std::string_view data) {
+  if (!backend_) {
+    if (!co_await restore_backend()) {
+      std::string to_client;
+      relay_->refuse_without_backend(to_client);
+      co_await write_client(to_client);
+      co_return;
+    }
+    asio::co_spawn(shared_->context, relay_from_backend(shared_from_this(), backend_),
+                   at_end(shared_from_this()));
+  }
+  const auto backend = backend_;
+  co_await backend->write_all(data);
+}
+
+/// One writer at a time: the backend's reader, and what we answer ourselves.
+asio::awaitable<bool> Session::write_client(std::string_view data) {
+  while (client_is_written_ && client_.is_open()) co_await turn_.async_wait(kAwait);
+  if (!client_.is_open()) co_return false;
+  client_is_written_ = true;
+  const bool ok = co_await client_.write_all(data);
+  client_is_written_ = false;
+  turn_.cancel();
+  co_return ok;
+}
+
+/// What was drained meanwhile follows. Empties `data`.
+asio::awaitable<bool> Session::pass_to_client(std::string* data) {
+  bool ok = true;
+  passing_ = true;
+  while (ok && !data->empty()) {
+    ok = co_await write_client(*data);
+    empty(*data);
+    data->swap(drained_);
+  }
+  passing_ = false;
+  co_return ok;
+}
+
+asio::awaitable<void> Session::relay_from_backend(Self self, std::shared_ptr<ByteStream> backend) {
+  std::string to_client;
+  bool is_broken = false;
+  while (!is_broken) {
     auto& buffer = self->shared_->buffer;
-    const std::size_t size = co_await self->backend_->read_some(buffer);
+    const std::size_t size = co_await backend->read_some(buffer);
     if (size == 0 || self->last_words_) break;
     to_client.reserve(size);
     const RelayStatus status = self->relay_->from_backend({buffer.data(), size}, to_client);
@@ -227,21 +309,62 @@ asio::awaitable<void> Session::relay_from_backend(Self self) {
       self->client_said_goodbye_ = true;  // nothing is said to it
       break;
     }
-    if (status != RelayStatus::kGoesOn) break;
-    if (!co_await self->client_.write_all(to_client)) break;
-    empty(to_client);
+    is_broken = status != RelayStatus::kGoesOn;
+    self->after_backend();
+    if (!co_await self->pass_to_client(&to_client)) break;
+    is_broken = is_broken || self->drained_broken_;
   }
-  if (self->client_.is_open() && !self->client_said_goodbye_) {
-    const bool must_tell = self->relay_->may_tell_client() && !self->relay_->has_told_fatal();
-    if (!self->last_words_) {
-      self->last_words_ = server_unavailable();
-      self->log_refusal("the backend is gone");
+  co_await self->end_backend(std::move(backend), is_broken);
+}
+
+/// What a message of the backend's changes for others: a client that waits, a schema change that
+/// may want locks, a transaction whose age is to be watched.
+void Session::after_backend() {
+  if (!relay_->holds_client()) released_.cancel();
+  if (relay_->takes_schema_change()) {
+    auto& watch = shared_->watches[cluster_id_];
+    if (!watch) watch = std::make_shared<SchemaWatch>(shared_, cluster_id_);
+    watch->add(shared_from_this(), shared_->cancel_targets[cancel_id_].socket_path);
+  }
+  if (!shared_->watches_ages && !shared_->stopping && relay_->is_waiting_in_transaction()) {
+    shared_->watches_ages = true;
+    asio::co_spawn(shared_->context, watch_ages(shared_), asio::detached);
+  }
+}
+
+/// The backend has ended: the session goes on without it, if it can.
+asio::awaitable<void> Session::end_backend(std::shared_ptr<ByteStream> backend, bool is_broken) {
+  const bool client_is_there = client_.is_open() && !client_said_goodbye_;
+  std::string to_client;
+  if (client_is_there && !last_words_ && !is_broken && !relay_->has_told_fatal() &&
+      relay_->lose_backend(loss_reason(), to_client)) {
+    if (!termination_expected_) {
+      ++shared_->wounds.backends_lost;
+      log_refusal("the backend is gone");
     }
-    self->set_deadline(kLastWordsTime);
-    if (must_tell) {
-      to_client.clear();
+    termination_expected_ = false;
+    ++loss_count_;
+    backend->close();
+    if (backend_ == backend) backend_.reset();
+    forget_backend();
+    released_.cancel();
+    if (!to_client.empty()) co_await write_client(to_client);
+    co_return;
+  }
+  if (client_is_there && !last_words_) {
+    last_words_ = server_unavailable("FATAL");
+    log_refusal("the backend is gone");
+  }
+  if (client_is_there) set_deadline(kLastWordsTime);
+  co_await say_last_words(shared_from_this());
+}
+
+asio::awaitable<void> Session::say_last_words(Self self) {
+  if (self->client_.is_open() && !self->client_said_goodbye_ && self->last_words_) {
+    if (self->relay_->may_tell_client() && !self->relay_->has_told_fatal()) {
+      std::string to_client;
       pgwire::append_error(to_client, *self->last_words_);
-      co_await self->client_.write_all(to_client);
+      co_await self->write_client(to_client);
     }
     co_await self->client_.linger(kLingerBytesMax);
   }

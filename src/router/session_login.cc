@@ -76,7 +76,8 @@ asio::awaitable<bool> Session::log_in() {
   }
   if (!enter_cluster(login)) co_return false;
   if (!co_await authenticate(&login)) co_return false;
-  co_return co_await connect_backend(&login);
+  login_ = login;
+  co_return co_await connect_backend();
 }
 
 asio::awaitable<bool> Session::set_up_tls() {
@@ -227,12 +228,12 @@ asio::awaitable<bool> Session::authenticate(const Login* login) {
   co_return true;
 }
 
-asio::awaitable<bool> Session::connect_backend(const Login* login) {
+asio::awaitable<bool> Session::connect_backend() {
   const auto give_up =
       shared_->options.clock->steady_now() + shared_->options.limits.backend_patience;
   std::string to_client;
   while (client_.is_open()) {
-    const Attempt attempt = co_await try_backend(login, &to_client);
+    const Attempt attempt = co_await try_backend(&to_client);
     if (attempt == Attempt::kDone) co_return co_await client_.write_all(to_client);
     if (attempt == Attempt::kRefused) co_return false;
     if (shared_->options.clock->steady_now() >= give_up) {
@@ -245,39 +246,47 @@ asio::awaitable<bool> Session::connect_backend(const Login* login) {
   co_return false;
 }
 
-/// Logs in at the backend, and fills `to_client` with what the client is to get. kAgain: the server
-/// is not there, or still starting.
-asio::awaitable<Session::Attempt> Session::try_backend(const Login* login, std::string* to_client) {
+/// Logs in at the backend. kAgain: the server is not there, or still starting. kRefused: why is in
+/// `greeting`.
+asio::awaitable<Session::Attempt> Session::log_in_at_backend(BackendGreeting* greeting) {
   if (find_cluster() != Found::kReady) co_return Attempt::kAgain;
   auto socket = net::connect_unix(socket_path(target_));
   if (!socket) {
     if (socket.error().code == base::Code::kUnavailable) co_return Attempt::kAgain;
-    refuse(server_unavailable(), socket.error().message);
+    log_refusal("the backend: " + socket.error().message);
     co_return Attempt::kRefused;
   }
-  backend_ = std::make_unique<ByteStream>(shared_->context, std::move(*socket));
-  const std::string startup = pgwire::print_startup(backend_parameters(*login));
+  backend_ = std::make_shared<ByteStream>(shared_->context, std::move(*socket));
+  auto parameters = backend_parameters(login_);
+  parameters.emplace_back("zorya.router_listens", "on");
+  const std::string startup = pgwire::print_startup(parameters);
   if (!co_await backend_->write_all(startup)) co_return Attempt::kAgain;
-  BackendGreeting greeting;
   pgwire::FrameCutter cutter(1 << 20, 1 << 20);
   std::array<char, 4096> buffer;
   pgwire::CutStatus status = pgwire::CutStatus::kOk;
   while (status == pgwire::CutStatus::kOk) {
     const std::size_t size = co_await backend_->read_some(buffer);
     if (size == 0) co_return client_.is_open() ? Attempt::kAgain : Attempt::kRefused;
-    status = cutter.feed({buffer.data(), size}, greeting);
+    status = cutter.feed({buffer.data(), size}, *greeting);
   }
-  if (greeting.is_starting()) co_return Attempt::kAgain;
-  if (!greeting.status()) {
-    refuse(greeting.error(), "the backend: " + greeting.reason());
-    co_return Attempt::kRefused;
-  }
-  relay_.emplace(*greeting.status(), shared_->options.limits.message_bytes_max);
+  if (greeting->is_starting()) co_return Attempt::kAgain;
+  co_return greeting->status() ? Attempt::kDone : Attempt::kRefused;
+}
+
+/// A backend for a client that logs in; fills `to_client` with what it is to get.
+asio::awaitable<Session::Attempt> Session::try_backend(std::string* to_client) {
+  BackendGreeting greeting;
+  const Attempt attempt = co_await log_in_at_backend(&greeting);
+  if (attempt == Attempt::kRefused) refuse(greeting.error(), "the backend: " + greeting.reason());
+  if (attempt != Attempt::kDone) co_return attempt;
+  relay_.emplace(*greeting.status(), shared_->wounds, shared_->options.limits.message_bytes_max);
   pgwire::append_authentication_ok(*to_client);
   relay_->from_backend(greeting.rest(), *to_client);
   register_cancel(greeting.key(), *to_client);
   const char ready = static_cast<char>(*greeting.status());
-  pgwire::append_message(*to_client, 'Z', {&ready, 1});
+  std::string end;
+  pgwire::append_message(end, 'Z', {&ready, 1});
+  relay_->from_backend(end, *to_client);
   co_return Attempt::kDone;
 }
 
@@ -286,9 +295,25 @@ void Session::register_cancel(pgwire::BackendKey backend_key, std::string& to_cl
     cancel_id_ = static_cast<std::uint32_t>(base::random_u64()) & 0x7fffffff;
   } while (cancel_id_ == 0 || shared_->cancel_targets.contains(cancel_id_));
   const auto secret = static_cast<std::uint32_t>(base::random_u64());
-  shared_->cancel_targets[cancel_id_] = {
-      .secret = secret, .socket_path = socket_path(target_), .backend_key = backend_key};
+  shared_->cancel_targets[cancel_id_].secret = secret;
+  note_backend(backend_key);
   pgwire::append_backend_key_data(to_client, cancel_id_, secret);
+}
+
+void Session::note_backend(pgwire::BackendKey key) {
+  CancelTarget& target = shared_->cancel_targets[cancel_id_];
+  target.socket_path = socket_path(target_);
+  target.backend_key = key;
+  backend_pid_ = key.process_id;
+  shared_->backends[{cluster_id_, backend_pid_}] = this;
+}
+
+void Session::forget_backend() {
+  if (const auto found = shared_->backends.find({cluster_id_, backend_pid_});
+      found != shared_->backends.end() && found->second == this) {
+    shared_->backends.erase(found);
+  }
+  backend_pid_ = 0;
 }
 
 }  // namespace zorya::router

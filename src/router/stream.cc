@@ -81,6 +81,18 @@ asio::awaitable<bool> ByteStream::write_all(std::string_view data) {
   co_return true;
 }
 
+std::size_t ByteStream::read_now(std::span<char> out) {
+  if (!is_open()) return 0;
+  const TlsResult result = try_read(out);
+  return result.status == TlsStatus::kOk ? result.size_bytes : 0;
+}
+
+bool ByteStream::write_now(std::string_view data) {
+  if (!is_open()) return false;
+  const TlsResult result = try_write(data);
+  return result.status == TlsStatus::kOk && result.size_bytes == data.size();
+}
+
 asio::awaitable<int> ByteStream::peek() {
   while (is_open()) {
     char byte = 0;

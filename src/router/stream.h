@@ -43,6 +43,11 @@ class ByteStream {
   /// False if the stream ended before.
   asio::awaitable<bool> read_exactly(std::span<char> out);
   asio::awaitable<bool> write_all(std::string_view data);
+  /// Reads what is there, without waiting; 0: nothing. Only without TLS, and while nobody reads.
+  std::size_t read_now(std::span<char> out);
+  /// Writes all of it at once, which fits into an empty buffer, or nothing. Only without TLS, and
+  /// while nobody writes.
+  bool write_now(std::string_view data);
   /// The first byte that is there, left in place; -1: ended. Only without TLS.
   asio::awaitable<int> peek();
 

@@ -188,21 +188,71 @@ def test_nothing_is_left_of_sessions_that_ended(server, router):
     wait_for(lambda: not backends(server), "backends are gone")
 
 
-def test_a_backend_that_is_killed_reads_as_unavailable(router):
+def test_a_backend_that_is_killed_costs_a_statement_and_no_session():
     with ScratchServer() as server, RunningRouter(server.folder, backend_patience=50, login_deadline=60) as own:
-        connection = own.connect()
-        idle = own.connect()
-        running = threading.Timer(0.3, os.kill, (backends(server)[0], signal.SIGKILL))
-        running.start()
-        for session in (connection, idle):
+        running, idle, in_block, at_commit = (own.connect() for _ in range(4))
+        for session in (in_block, at_commit):
+            session.execute("begin")
+        killer = threading.Timer(0.3, os.kill, (running.execute("select pg_backend_pid()").fetchone()[0], signal.SIGKILL))
+        killer.start()
+        with pytest.raises(psycopg.Error) as caught:
+            running.execute("select pg_sleep(30)")
+        assert (caught.value.sqlstate, caught.value.diag.message_primary) == ("XX000", "server unavailable")
+        killer.join()
+        wait_for(lambda: own.ask("status")["backends_lost"] == 4, "all others of that server are gone too")
+        assert idle.execute("select 1").fetchone() == (1,)  # PostgreSQL starts its backends anew; we wait for it
+        assert running.execute("select 2").fetchone() == (2,)
+        for statement, state in (("select 1", "XX000"), ("select 1", "25P02")):
             with pytest.raises(psycopg.Error) as caught:
-                session.execute("select pg_sleep(30)")
-            assert caught.value.sqlstate == "XX000", caught.value
-            assert "server unavailable" in str(caught.value)
-            assert session.closed
-        running.join()
-        with own.connect(connect_timeout=60) as again:  # PostgreSQL starts its backends anew; we wait for it
-            assert again.execute("select 1").fetchone() == (1,)
+                in_block.execute(statement)
+            assert caught.value.sqlstate == state
+        assert in_block.execute("commit").statusmessage == "ROLLBACK"
+        with pytest.raises(psycopg.Error) as caught:
+            at_commit.execute("commit")
+        assert caught.value.sqlstate == "XX000"
+        for session in (in_block, at_commit):
+            assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            assert session.execute("select 3").fetchone() == (3,)
+        assert own.ask("status")["sessions"] == 4
+
+
+def test_a_server_that_stays_away_is_unavailable_and_no_session_ends():
+    with ScratchServer() as server, RunningRouter(server.folder, backend_patience=1) as own, own.connect() as session:
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(psycopg.Error) as caught:
+                session.execute("select 1")
+            assert caught.value.sqlstate == "XX000"
+        server.start()
+        assert session.execute("select 1").fetchone() == (1,)
+
+
+def test_a_fresh_backend_is_set_as_the_lost_one_was(server):
+    """Settings by whatever door, and prepared statements; what a rollback took back stays back."""
+    with RunningRouter(server.folder) as own, own.connect(application_name="first", options="-c intervalstyle=iso_8601") as session:
+        session.execute("set application_name = 'it''s second'")
+        session.execute("select set_config('search_path', 'pg_catalog, public', false)")
+        session.execute("set enable_seqscan = off")
+        session.execute("begin; set timezone = 'Asia/Tokyo'; rollback")
+        statement = "select %s::int + 1, current_setting('search_path'), current_setting('enable_seqscan')"
+        session.execute(statement, (1,), prepare=True)
+        shown = lambda: session.execute("select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where name in"
+                                        " ('application_name', 'intervalstyle', 'search_path', 'enable_seqscan', 'TimeZone')").fetchone()
+        before = shown()
+        session.execute("begin")
+        session.execute("set application_name = 'lost'")
+        assert session.info.parameter_status("application_name") == "lost"
+        with server.connect() as owner:
+            owner.execute("select pg_terminate_backend(%s)", (session.execute("select pg_backend_pid()").fetchone()[0],))
+        with pytest.raises(psycopg.Error) as caught:
+            session.execute("select 1")
+        assert caught.value.sqlstate == "XX000"
+        session.execute("rollback")
+        assert shown() == before
+        assert session.info.parameter_status("application_name") == "it's second"
+        assert session.execute(statement, (1,), prepare=True).fetchone() == (2, "pg_catalog, public", "off")
+        names = {name for name in (session.info.parameter_status(name) for name in ("search_path", "enable_seqscan", "role")) if name}
+        assert not names, "only what PostgreSQL reports is reported"
 
 
 def test_a_statement_that_meets_a_dead_backend_is_answered():
@@ -216,7 +266,8 @@ def test_a_statement_that_meets_a_dead_backend_is_answered():
         wait_for(lambda: not os.path.exists(f"/proc/{backend}"), "the backend has gone")
         os.kill(own.process.pid, signal.SIGCONT)
         error = client.receive_error()
-        assert (error["S"], error["C"], error["M"]) == ("FATAL", "XX000", "server unavailable")
+        assert (error["S"], error["C"], error["M"]) == ("ERROR", "XX000", "server unavailable")
+        assert client.receive() == ("Z", b"I")
 
 
 def test_function_call_is_refused_and_the_session_lives(router):

@@ -5,7 +5,7 @@
 // a question: "status" prints counts, "session" mints keys of a session that may do nothing,
 // "adopt PATH" hands over one connection accepted on a new Unix socket of that path. Options lower
 // the limits: port, half-open-max, login-deadline, backend-patience, connections-max, rate, burst,
-// message-bytes-max, session-life.
+// message-bytes-max, session-life, transaction-age.
 
 #include "base/unique_fd.h"
 #include "iam/key_store.h"
@@ -57,6 +57,8 @@ bool set_option(zorya::router::Options& options, const std::string& name, const 
     limits.message_bytes_max = static_cast<std::uint32_t>(value);
   else if (name == "session-life")
     limits.session_life = seconds;
+  else if (name == "transaction-age")
+    limits.transaction_age_max = seconds;
   else
     return false;
   return true;
@@ -102,6 +104,17 @@ std::string key_json(const zorya::iam::AccessKey& key) {
          member("session_token", key.session_token);
 }
 
+std::string wounds_json(const zorya::router::WoundCounts& counts) {
+  const auto count = [](const char* name, std::uint64_t value) {
+    return "\"" + std::string(name) + "\":" + std::to_string(value);
+  };
+  return count("rolled_back", counts.rolled_back) + "," +
+         count("copies_failed", counts.copies_failed) + "," + count("cancelled", counts.cancelled) +
+         "," + count("terminated", counts.terminated) + "," + count("aged", counts.aged) + "," +
+         count("told", counts.told) + "," + count("waits_at_bound", counts.waits_at_bound) + "," +
+         count("backends_lost", counts.backends_lost);
+}
+
 /// Stands in for a function's environment: accepts one connection elsewhere and hands it over.
 void adopt_one(zorya::router::Router& router, const std::string& path) {
   zorya::base::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -133,7 +146,7 @@ int serve(zorya::router::Router& router, zorya::iam::KeyStore& keys) {
       const auto status = router.status();
       say("{\"sessions\":" + std::to_string(status.sessions) + ",\"half_open\":" +
           std::to_string(status.half_open) + ",\"accepted\":" + std::to_string(status.accepted) +
-          ",\"refused\":" + std::to_string(status.refused) + "}");
+          ",\"refused\":" + std::to_string(status.refused) + "," + wounds_json(status.wounds) + "}");
     }
   }
   router.stop();

@@ -1,0 +1,84 @@
+#include "router/ladder.h"
+
+#include <gtest/gtest.h>
+
+namespace zorya::router {
+namespace {
+
+using namespace std::chrono_literals;
+using Stance = Relay::Stance;
+
+Holder session(Stance stance) {
+  return {.is_session = true, .stance = stance, .may_tell = true, .waits_for_client = true};
+}
+
+TEST(Ladder, WhoIdlesInATransactionIsMadeToFail) {
+  EXPECT_EQ(choose_verb(session(Stance::kInTransaction)), Verb::kFail);
+  EXPECT_EQ(choose_verb(session(Stance::kOpen)), Verb::kFail);
+}
+
+TEST(Ladder, WhoRunsIsCancelledAndAgainIfTheCancelMissed) {
+  Holder holder = session(Stance::kBusy);
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+  holder.last = Verb::kCancel;
+  holder.since_first = holder.since_last = 2ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kNone);
+  holder.since_first = holder.since_last = 9ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+  Holder open = session(Stance::kOpen);
+  open.waits_for_client = false;
+  EXPECT_EQ(choose_verb(open), Verb::kCancel);
+}
+
+TEST(Ladder, CopyThatWaitsForItsClientIsFailed) {
+  EXPECT_EQ(choose_verb(session(Stance::kCopyIn)), Verb::kFailCopy);
+}
+
+TEST(Ladder, HalfAMessageLetsNoneFollow) {
+  for (const Stance stance : {Stance::kInTransaction, Stance::kOpen, Stance::kCopyIn}) {
+    Holder holder = session(stance);
+    holder.may_tell = false;
+    EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+    holder.last = Verb::kCancel;
+    holder.since_first = kPatience;
+    EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+  }
+}
+
+TEST(Ladder, WhatDoesNotEndInTimeIsTerminatedOnce) {
+  for (const Stance stance :
+       {Stance::kIdle, Stance::kInTransaction, Stance::kOpen, Stance::kCopyIn, Stance::kBusy}) {
+    Holder holder = session(stance);
+    holder.last = Verb::kCancel;
+    holder.since_first = kPatience;
+    EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+    holder.last = Verb::kTerminate;
+    EXPECT_EQ(choose_verb(holder), Verb::kNone);
+  }
+}
+
+TEST(Ladder, WhoIsDoneMeanwhileIsLeftAlone) {
+  EXPECT_EQ(choose_verb(session(Stance::kIdle)), Verb::kNone);
+}
+
+TEST(Ladder, AutovacuumIsCancelledAndNeverTerminated) {
+  Holder holder{.is_autovacuum = true};
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+  holder.last = Verb::kCancel;
+  holder.since_first = 100ms;
+  holder.since_last = 1ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kNone);
+  holder.since_last = 10ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+}
+
+TEST(Ladder, AStrangerIsCancelledThenTerminated) {
+  Holder holder{.stance = Stance::kIdle};
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+  holder.last = Verb::kCancel;
+  holder.since_first = 21ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+}
+
+}  // namespace
+}  // namespace zorya::router

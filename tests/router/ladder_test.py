@@ -1,0 +1,501 @@
+"""A schema change gets the locks it waits for, whoever holds them, and who lost by it is told so and lives on.
+
+The waits are the server's own: with log_lock_waits each that takes longer than 10 ms is in its log with its length.
+"""
+import os
+import re
+import struct
+import threading
+import time
+
+import psycopg
+import pytest
+
+from raw_client import RawClient, message
+from support.router import RunningRouter
+from support.scratch_server import ScratchServer
+
+OC001 = ("40001", "schema has been updated by another transaction (OC001)")
+ATTEMPTS = 5  # a machine that does other things: an application would try again too
+WAIT_MS_MAX = 50
+
+
+@pytest.fixture(scope="module")
+def server():
+    settings = {"lock_timeout": "50ms", "deadlock_timeout": "10ms", "log_lock_waits": "on"}
+    with ScratchServer(settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def router(server):
+    with RunningRouter(server.folder) as running:
+        yield running
+
+
+@pytest.fixture
+def table(router):
+    with router.connect() as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
+        connection.execute("INSERT INTO t SELECT g, g FROM generate_series(1, 100) g")
+        yield connection
+        retried(connection, "DROP TABLE IF EXISTS t")
+
+
+def lock_waits_ms(server) -> list[float]:
+    return [float(ms) for ms in re.findall(r"(?:acquired|still waiting for) .* after ([0-9.]+) ms", server.log())]
+
+
+def outcome(connection, statement, parameters=None) -> tuple[str, str]:
+    try:
+        connection.execute(statement, parameters)
+        return "", ""
+    except psycopg.Error as error:
+        return error.sqlstate, error.diag.message_primary
+
+
+def retried(connection, statement) -> int:
+    """As an application does it; the number of attempts."""
+    for attempt in range(1, ATTEMPTS + 1):
+        result = outcome(connection, statement)
+        if result != OC001:
+            break
+    assert result == ("", ""), result
+    return attempt
+
+
+def wait_for(condition, what: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def counts(router) -> dict[str, int]:
+    return router.ask("status")
+
+
+CHANGES = ["ALTER TABLE t ADD COLUMN w int", "DROP TABLE t", "CREATE INDEX ASYNC i ON t (v)"]
+
+
+# ------------------------------------------------------------------ who idles in a transaction
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("work", ["SELECT * FROM t", "UPDATE t SET v = 0 WHERE id = 1", "INSERT INTO t VALUES (1000, 1)"])
+def test_an_idle_transaction_gives_way(router, server, table, work, change):
+    before = counts(router)
+    with router.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute(work)
+        retried(table, change)
+        needed = not (work.startswith("SELECT") and "INDEX" in change)  # readers are not in the way of an index
+        assert counts(router)["rolled_back"] - before["rolled_back"] == (1 if needed else 0)
+        if needed:
+            assert outcome(holder, "SELECT 1") == OC001
+            assert holder.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+            assert outcome(holder, "SELECT 1")[0] == "25P02"
+            assert holder.execute("COMMIT").statusmessage == "ROLLBACK"
+            assert holder.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            assert counts(router)["terminated"] == before["terminated"]
+        assert holder.execute("SELECT 1").fetchone() == (1,)
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+
+
+def test_commit_is_told_and_rollback_is_not(router, table):
+    for statement, result in (("COMMIT", OC001), ("ROLLBACK", ("", "")), ("END", OC001), ("/* c */ abort;", ("", ""))):
+        for prepare in (False, True):
+            with router.connect() as holder:
+                holder.execute("BEGIN")
+                holder.execute("SELECT * FROM t")
+                retried(table, "ALTER TABLE t ADD COLUMN w int")
+                cursor = holder.cursor()
+                assert outcome(cursor, statement if not prepare else statement.strip(";")) == result
+                assert holder.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+                assert outcome(holder, "UPDATE t SET v = 1 WHERE id = 1") == ("", "")
+                retried(table, "ALTER TABLE t DROP COLUMN w")
+
+
+def test_a_prepared_commit_is_told(router, table):
+    with router.connect() as holder:
+        holder.execute("COMMIT", prepare=True)  # WARNING: no transaction
+        for _ in range(2):
+            holder.execute("BEGIN")
+            holder.execute("SELECT * FROM t")
+            retried(table, "ALTER TABLE t ADD COLUMN IF NOT EXISTS w int")
+            retried(table, "ALTER TABLE t DROP COLUMN IF EXISTS w")
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                holder.execute("COMMIT", prepare=True)
+            assert holder.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_what_lost_left_nothing_and_may_be_done_again(router, table):
+    with router.connect() as holder:
+        for attempt in range(2):
+            holder.execute("BEGIN")
+            holder.execute("UPDATE t SET v = v + 1 WHERE id = 1")
+            if attempt == 0:
+                retried(table, "ALTER TABLE t ADD COLUMN w int")
+                with pytest.raises(psycopg.errors.SerializationFailure):
+                    holder.execute("COMMIT")
+            else:
+                holder.execute("COMMIT")
+    assert table.execute("SELECT v FROM t WHERE id = 1").fetchone() == (2,)
+
+
+def test_a_pipeline_is_told_once(router, table):
+    with router.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT * FROM t")
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            with holder.pipeline():
+                for _ in range(3):
+                    holder.execute("SELECT %s::int", (1,))
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            holder.execute("SELECT 1")
+        holder.rollback()
+        assert holder.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_three_holders_give_way_together(router, server, table):
+    holders = [router.connect() for _ in range(3)]
+    for number, holder in enumerate(holders):
+        holder.execute("BEGIN")
+        holder.execute("UPDATE t SET v = 0 WHERE id = %s", (number,))
+    retried(table, "ALTER TABLE t ADD COLUMN w int")
+    for holder in holders:
+        assert outcome(holder, "COMMIT") == OC001
+        holder.close()
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+
+
+def test_who_holds_nothing_that_is_wanted_is_left_alone(router, table):
+    with router.connect() as other:
+        other.execute("CREATE TABLE u (id int PRIMARY KEY)")
+        other.execute("BEGIN")
+        other.execute("INSERT INTO u VALUES (1)")
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        other.execute("COMMIT")
+        retried(other, "DROP TABLE u")
+
+
+# ------------------------------------------------------------------ by hand: what no driver does so slowly
+
+def query(text: str) -> bytes:
+    return message("Q", text.encode() + b"\0")
+
+
+def parse(name: str, text: str) -> bytes:
+    return message("P", f"{name}\0{text}\0".encode() + b"\0\0")
+
+
+def bind(portal: str, name: str) -> bytes:
+    return message("B", f"{portal}\0{name}\0".encode() + b"\0\0\0\0\0\0")
+
+
+def execute(portal: str, rows: int = 0) -> bytes:
+    return message("E", portal.encode() + b"\0" + struct.pack("!I", rows))
+
+
+SYNC, FLUSH = message("S"), message("H")
+
+
+def answers(client) -> list[tuple[str, str]]:
+    """Up to ReadyForQuery: types, with SQLSTATE, tag or status."""
+    out = []
+    for kind, body in client.receive_until("Z"):
+        if kind == "E":
+            fields = {field[:1].decode(): field[1:].decode() for field in body.split(b"\0") if field}
+            out.append((kind, fields["C"]))
+        elif kind in "CZ":
+            out.append((kind, body.rstrip(b"\0").decode()))
+    return out
+
+
+@pytest.fixture
+def client(router):
+    with RawClient(router.port, timeout=20) as raw:
+        raw.log_in(router)
+        yield raw
+
+
+def assert_usable(client) -> None:
+    client.send(query("SELECT 1"))
+    assert answers(client) == [("C", "SELECT 1"), ("Z", "I")]
+
+
+def test_a_suspended_portal_in_a_block(router, server, table, client):
+    client.send(query("BEGIN"))
+    answers(client)
+    client.send(parse("", "SELECT * FROM t") + bind("", "") + execute("", 2) + FLUSH)
+    assert client.receive_until("s")[-1] == ("s", b"")
+    retried(table, "ALTER TABLE t ADD COLUMN w int")
+    client.send(execute("", 2) + SYNC)
+    assert answers(client) == [("E", "40001"), ("Z", "E")]
+    client.send(parse("", "SELECT 1") + bind("", "") + execute("") + SYNC)
+    assert answers(client) == [("E", "25P02"), ("Z", "E")]
+    client.send(parse("", "COMMIT") + bind("", "") + execute("") + SYNC)
+    assert answers(client) == [("C", "ROLLBACK"), ("Z", "I")]
+    assert_usable(client)
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+
+
+def test_a_suspended_portal_without_a_block(router, table, client):
+    client.send(parse("", "SELECT * FROM t") + bind("", "") + execute("", 2) + FLUSH)
+    client.receive_until("s")
+    retried(table, "ALTER TABLE t ADD COLUMN w int")
+    client.send(SYNC)  # it would have been the COMMIT
+    assert answers(client) == [("E", "40001"), ("Z", "I")]
+    assert_usable(client)
+
+
+def test_copy_that_waits_for_its_client(router, server, table, client):
+    before = counts(router)
+    for begin, status in (("SELECT 1", "I"), ("BEGIN", "E")):
+        client.send(query(begin))
+        answers(client)
+        client.send(query("COPY t FROM STDIN"))
+        assert client.receive()[0] == "G"
+        client.send(message("d", b"1000\t1\n"))
+        wait_for(lambda: table.execute("SELECT count(*) FROM t").fetchone() == (100,), "a reader is not held up")
+        retried(table, "ALTER TABLE t ADD COLUMN IF NOT EXISTS w int")
+        retried(table, "ALTER TABLE t DROP COLUMN IF EXISTS w")
+        client.send(message("d", b"1001\t1\n") + message("c"))
+        assert answers(client) == [("E", "40001"), ("Z", status)]
+    client.send(query("ROLLBACK"))
+    assert answers(client) == [("C", "ROLLBACK"), ("Z", "I")]
+    assert_usable(client)
+    after = counts(router)
+    assert after["copies_failed"] - before["copies_failed"] == 2
+    assert after["terminated"] == before["terminated"]
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+
+
+@pytest.mark.parametrize("begin, status", [("SELECT 1", "I"), ("BEGIN", "E")])
+def test_a_statement_that_runs(router, server, table, client, begin, status):
+    before = counts(router)
+    client.send(query(begin))
+    answers(client)
+    client.send(query("SELECT pg_sleep(30), * FROM t"))
+    with server.connect() as owner:
+        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone() == (1,),
+                 "it runs")
+    retried(table, "ALTER TABLE t ADD COLUMN w int")
+    assert answers(client) == [("E", "40001"), ("Z", status)]
+    if status == "E":
+        client.send(query("COMMIT"))
+        assert answers(client) == [("C", "ROLLBACK"), ("Z", "I")]
+    assert_usable(client)
+    after = counts(router)
+    assert after["cancelled"] > before["cancelled"]
+    assert after["told"] - before["told"] == 1
+
+
+@pytest.mark.parametrize("begin, status", [("SELECT 1", "I"), ("BEGIN", "E")])
+def test_a_client_that_does_not_read(router, server, table, client, begin, status):
+    """The backend waits for its reader and feels no cancel: the router takes what it has to say."""
+    client.send(query(begin))
+    answers(client)
+    client.send(query("SELECT repeat('x', 1000), a.* FROM t a, generate_series(1, 3000)"))
+    with server.connect() as owner:
+        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'").fetchone() == (1,),
+                 "it waits for its reader")
+    attempts = retried(table, "ALTER TABLE t ADD COLUMN w int")
+    ended = answers(client)
+    assert ended == [("E", "40001"), ("Z", status)] or (attempts > 1 and ended[0][0] == "E"), ended
+    client.send(query("ROLLBACK"))
+    answers(client)
+    assert_usable(client)
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+
+
+def test_half_a_message(router, table, client):
+    """Nothing of ours can follow it: the backend is terminated, and another takes its place."""
+    before = counts(router)
+    client.send(query("BEGIN; SELECT * FROM t") + parse("s", "SELECT $1::text") + SYNC)
+    answers(client), answers(client)
+    whole = message("B", b"\0s\0" + struct.pack("!HHI", 0, 1, 500_000) + b"x" * 500_000 + b"\0\0")
+    client.send(whole[:300_000])
+    wait_for(lambda: router.ask("status")["sessions"] >= 2, "it is there")
+    attempts = 0
+    while counts(router)["terminated"] == before["terminated"]:  # the half may still be on its way
+        retried(table, f"ALTER TABLE t ADD COLUMN w{attempts} int")
+        attempts += 1
+        assert attempts < 20
+    client.send(whole[300_000:] + execute("") + SYNC)
+    assert answers(client) == [("E", "40001"), ("Z", "E")]
+    client.send(query("ROLLBACK"))
+    assert answers(client) == [("C", "ROLLBACK"), ("Z", "I")]
+    client.send(whole + execute("") + SYNC)  # the statement that was prepared is there
+    assert answers(client) == [("C", "SELECT 1"), ("Z", "I")]
+    assert counts(router)["backends_lost"] == before["backends_lost"]
+
+
+# ------------------------------------------------------------------ others
+
+@pytest.mark.parametrize("kind", ["ordinary", "to prevent wraparound"])
+def test_autovacuum_gives_way(kind):
+    """PostgreSQL cancels the ordinary one itself after deadlock_timeout, the other never."""
+    settings = {"lock_timeout": "50ms", "deadlock_timeout": "10ms", "log_lock_waits": "on", "autovacuum": "on",
+                "autovacuum_naptime": "1s", "autovacuum_vacuum_threshold": "1000000", "autovacuum_analyze_threshold": "1000000",
+                "autovacuum_freeze_max_age": "100000"}
+    with ScratchServer(settings=settings) as server, RunningRouter(server.folder) as router, router.connect() as session:
+        session.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        for start in range(0, 9000, 3000):
+            session.execute("INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(%s::int, %s::int) g",
+                            (start + 1, start + 3000))
+        with server.connect() as owner:  # it takes a minute for this table
+            owner.execute("ALTER TABLE public.t SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)")
+        if kind == "ordinary":
+            with server.connect() as owner:
+                owner.execute("ALTER TABLE public.t SET (autovacuum_vacuum_threshold = 1)")
+            session.execute("DELETE FROM t WHERE id < 2000")
+        else:
+            make_it_old(server)
+        with server.connect() as owner:
+            vacuum = "SELECT query FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM public.t%'"
+            wait_for(lambda: owner.execute(vacuum).fetchone(), "autovacuum is at the table", 30)
+            assert ("wraparound" in owner.execute(vacuum).fetchone()[0]) == (kind != "ordinary")
+        retried(session, "ALTER TABLE t ADD COLUMN w int")
+        assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+        if kind != "ordinary":
+            assert counts(router)["cancelled"] > 0
+
+
+def make_it_old(server) -> None:
+    """The next transaction id is 200,000, as after a long life."""
+    server.stop()
+    with open(server.data / "pg_xact" / "0000", "r+b") as states:
+        states.truncate(64 << 10)
+    server._run([str(server.programs / "pg_resetwal"), "-x", "200000", "-D", str(server.data)])
+    server.start()
+
+
+def test_a_session_that_is_none_of_the_routers_gives_way(router, server, table):
+    with server.connect() as stranger:
+        stranger.execute("BEGIN; SELECT * FROM t")
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        with pytest.raises(psycopg.Error):
+            stranger.execute("SELECT 1")
+
+
+def test_schema_changes_queue_for_the_lane_and_do_not_end_each_other(router, table):
+    sessions = [router.connect() for _ in range(4)]
+    before = counts(router)
+    failures = []
+
+    def change(session, number):
+        for round_number in range(10):
+            for attempt in range(100):
+                result = outcome(session, f"CREATE TABLE lane_{number}_{round_number} (id int PRIMARY KEY)")
+                if result != OC001:
+                    break
+                time.sleep(0.002 * number)  # an application's back-off
+            if result != ("", ""):
+                failures.append(result)
+
+    threads = [threading.Thread(target=change, args=(session, number)) for number, session in enumerate(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    after = counts(router)
+    assert (after["cancelled"], after["terminated"]) == (before["cancelled"], before["terminated"])
+    for session in sessions:
+        session.close()
+
+
+def test_nothing_is_left_of_it(router, server, table):
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{router.process.pid}/fd"))
+
+    def backends() -> int:
+        with server.connect() as owner:
+            return owner.execute("SELECT count(*) FROM pg_stat_activity WHERE usename IN ('admin', 'zorya_control')").fetchone()[0]
+
+    def lose() -> None:
+        with router.connect() as holder:
+            holder.execute("BEGIN; SELECT * FROM t")
+            retried(table, "ALTER TABLE t ADD COLUMN IF NOT EXISTS w int")
+            retried(table, "ALTER TABLE t DROP COLUMN w")
+            assert outcome(holder, "COMMIT") == OC001
+
+    lose()
+    wait_for(lambda: backends() == 2, "the session of this test and the router's own")
+    before = descriptors()
+    for _ in range(15):
+        lose()
+    wait_for(lambda: backends() == 2 and descriptors() <= before, "all is closed")
+
+
+# ------------------------------------------------------------------ age
+
+AGE = ("54000", "transaction age limit of 1s exceeded")
+
+
+@pytest.fixture(scope="module")
+def young(server):
+    with RunningRouter(server.folder, transaction_age=1) as running:
+        with running.connect() as connection:
+            connection.execute("CREATE TABLE aged (id int PRIMARY KEY)")
+        yield running
+        with running.connect() as connection:
+            retried(connection, "DROP TABLE aged")
+
+
+def test_a_transaction_that_idles_ends_at_its_age(young, server):
+    sessions = [young.connect() for _ in range(3)]
+    for number, session in enumerate(sessions):
+        session.execute("BEGIN")
+        session.execute("INSERT INTO aged VALUES (%s)", (number,))
+    wait_for(lambda: counts(young)["aged"] == 3, "their age was seen")
+    with server.connect() as owner:
+        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND usename = 'admin'")
+                 .fetchone() == (0,), "their snapshots are gone")
+    stated, committed, rolled_back = sessions
+    with pytest.raises(psycopg.Error) as caught:
+        stated.execute("SELECT 1")
+    assert (caught.value.sqlstate, caught.value.diag.message_primary) == AGE
+    age = re.fullmatch(r"Current transaction age (\d+)s exceeds 1s", caught.value.diag.message_detail)
+    assert age and int(age[1]) >= 1
+    assert outcome(stated, "SELECT 1")[0] == "25P02"
+    assert stated.execute("COMMIT").statusmessage == "ROLLBACK"
+    assert outcome(committed, "COMMIT") == AGE
+    assert committed.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert outcome(rolled_back, "ROLLBACK") == ("", "")
+    for session in sessions:
+        assert session.execute("SELECT count(*) FROM aged").fetchone() == (0,)
+        session.close()
+
+
+def test_a_statement_that_runs_is_not_ended_by_age(young):
+    with young.connect() as session:
+        before = counts(young)["aged"]
+        session.execute("BEGIN")
+        session.execute("SELECT pg_sleep(1.5)")
+        wait_for(lambda: counts(young)["aged"] > before, "its age was seen then")
+        assert outcome(session, "SELECT 1") == AGE
+        session.execute("ROLLBACK")
+
+
+def test_copy_that_stalls_ends_at_its_age(young):
+    with RawClient(young.port, timeout=20) as raw:
+        raw.log_in(young)
+        raw.send(query("COPY aged FROM STDIN"))
+        assert raw.receive()[0] == "G"
+        assert answers(raw) == [("E", "54000"), ("Z", "I")]
+        raw.send(message("c"))
+        assert_usable(raw)
+
+
+def test_a_suspended_portal_ends_at_its_age(young):
+    with RawClient(young.port, timeout=20) as raw:
+        raw.log_in(young)
+        before = counts(young)["aged"]
+        raw.send(parse("", "SELECT generate_series(1, 10)") + bind("", "") + execute("", 2) + FLUSH)
+        raw.receive_until("s")
+        wait_for(lambda: counts(young)["aged"] == before + 1, "its age was seen")
+        raw.send(execute("", 2) + SYNC)
+        assert answers(raw) == [("E", "54000"), ("Z", "I")]
+        assert_usable(raw)
