@@ -59,7 +59,7 @@ Settings server_settings() {
       {"max_pred_locks_per_transaction", "10"},
       {"autovacuum", "on"},
       {"autovacuum_max_workers", "1"},
-      {"max_worker_processes", "4"},
+      {"max_worker_processes", "4"},  // the job launcher and two job workers
       {"max_parallel_workers", "0"},
       {"max_parallel_maintenance_workers", "0"},
       {"max_logical_replication_workers", "0"},
@@ -107,6 +107,7 @@ std::string access_rules(OwnerDoor door) {
   const std::string database(kDatabase);
   std::string rules = "# Written at each start of the server; changes are lost.\n";
   rules += "local all " + owner + (door == OwnerDoor::kOpen ? " trust\n" : " reject\n");
+  rules += "local all " + std::string(kJobRole) + " reject\n";
   rules += "local replication all reject\n";
   rules += "local " + database + " all trust\n";
   rules += "local all all reject\n";

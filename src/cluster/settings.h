@@ -11,6 +11,8 @@ namespace zorya::cluster {
 
 /// The superuser that initdb makes. Nobody can log in as it but through the owner door.
 inline constexpr std::string_view kOwnerRole = "zorya_owner";
+/// The role that background jobs connect as, from inside the server only (the extension makes it).
+inline constexpr std::string_view kJobRole = "zorya_jobs";
 /// The ordinary role that a cluster's first client logs in as.
 inline constexpr std::string_view kAdminRole = "admin";
 inline constexpr std::string_view kDatabase = "postgres";
@@ -33,7 +35,7 @@ Settings template_settings();
 enum class OwnerDoor { kClosed, kOpen };
 
 /// pg_hba.conf of a private server: ordinary roles to the one database, by the socket that only we
-/// can reach; no replication; the superuser only through the owner door.
+/// can reach; no replication; the superuser only through the owner door; the role of jobs never.
 std::string access_rules(OwnerDoor door);
 
 }  // namespace zorya::cluster

@@ -51,5 +51,12 @@ TEST(AccessRules, RefuseTheOwnerUnlessTheDoorIsOpen) {
   EXPECT_TRUE(closed.ends_with("local all all reject\n"));
 }
 
+TEST(AccessRules, LetNobodyInAsTheRoleOfJobs) {
+  for (const OwnerDoor door : {OwnerDoor::kClosed, OwnerDoor::kOpen}) {
+    const std::string rules = access_rules(door);
+    EXPECT_LT(rules.find("local all zorya_jobs reject\n"), rules.find("local postgres all trust"));
+  }
+}
+
 }  // namespace
 }  // namespace zorya::cluster

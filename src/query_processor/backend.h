@@ -18,6 +18,7 @@ struct Backend {
   bool applying = false;  // the write set is being written: reads see the heap as it is
   int building =
       0;  // index builds in progress: they see the heap as it is, and wait as PostgreSQL does
+  bool checks_keys_later = false;  // the index that is being completed takes duplicates
 };
 
 /// Made in the postmaster, inherited by every backend.

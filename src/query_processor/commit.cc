@@ -189,6 +189,7 @@ void forget_everything() {
   backend->memory = nullptr;  // went with the transaction
   backend->applying = false;
   backend->building = 0;
+  backend->checks_keys_later = false;
   forget_forced();
   release_retired_keys();
 }

@@ -76,7 +76,7 @@ struct KeySpace {
                   // hashing)
   bool computed;  // has expressions or a predicate
   bool nulls_equal;
-  TransactionId made_by;  // the transaction that made or last changed the index entry
+  TransactionId made_by;  // the transaction that made the index entry: keys are known since then
   int column_count;
   KeyColumn columns[INDEX_MAX_KEYS];
   IndexInfo* info;
@@ -151,12 +151,23 @@ bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
   return true;
 }
 
+/// The entry's own row changes when a job has filled the index, and when it makes it valid; the row
+/// of its first column does not.
+TransactionId maker_of(Relation index) {
+  HeapTuple row =
+      SearchSysCache2(ATTNUM, ObjectIdGetDatum(RelationGetRelid(index)), Int16GetDatum(1));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "no columns of index %u", RelationGetRelid(index));
+  const TransactionId maker = HeapTupleHeaderGetXmin(row->t_data);
+  ReleaseSysCache(row);
+  return maker;
+}
+
 void build_space(Relation index, KeySpace* space) {
   const Form_pg_index form = index->rd_index;
   space->hash = adjudicator::kEmptyKey;
   space->hashable = form->indisunique;
   space->nulls_equal = form->indnullsnotdistinct;
-  space->made_by = HeapTupleHeaderGetXmin(index->rd_indextuple->t_data);
+  space->made_by = maker_of(index);
   space->info = BuildIndexInfo(index);
   space->computed = space->info->ii_Predicate != NIL || space->info->ii_Expressions != NIL;
   space->column_count = form->indnkeyatts;

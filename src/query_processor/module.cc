@@ -6,6 +6,7 @@
 #include "query_processor/gate/gate.h"
 #include "query_processor/hooks.h"
 #include "query_processor/identity.h"
+#include "query_processor/jobs/launcher.h"
 #include "query_processor/pg/boundary.h"
 #include "query_processor/settings.h"
 #include "query_processor/shared_state.h"
@@ -43,6 +44,7 @@ extern "C" void _PG_init() {
   qp::install_commit();
   qp::install_catalogue();
   qp::install_hooks();
+  qp::jobs::install();
   // The gate comes last, so that what it refuses is refused before anything of the above happens.
   qp::gate::install();
   qp::reserve_setting_names();

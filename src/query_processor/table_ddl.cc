@@ -1,9 +1,12 @@
 #include "query_processor/backend.h"
+#include "query_processor/jobs/submit.h"
 #include "query_processor/table_am.h"
 
 extern "C" {
+#include "access/relscan.h"
 #include "catalog/pg_am_d.h"
 #include "commands/vacuum.h"
+#include "nodes/execnodes.h"
 #include "utils/rel.h"
 }
 
@@ -52,6 +55,7 @@ double build_range_scan(Relation table, Relation index, IndexInfo* info, bool al
 
 void validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot snapshot,
                    ValidateIndexState* state) {
+  if (backend->checks_keys_later) info->ii_Unique = false;
   table->rd_tableam = heap_am();
   ++backend->building;
   PG_TRY();
@@ -72,6 +76,12 @@ void vacuum(Relation table, VacuumParams* params, BufferAccessStrategy strategy)
   heap_am()->relation_vacuum(table, &without_truncation, strategy);
 }
 
+/// Statistics are a job of the service's, by whomever they are collected.
+bool analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccessStrategy strategy) {
+  jobs::note_analyzed(RelationGetRelid(scan->rs_rd));
+  return heap_am()->scan_analyze_next_block(scan, block, strategy);
+}
+
 Oid toast_am(Relation) { return HEAP_TABLE_AM_OID; }
 
 }  // namespace
@@ -80,6 +90,7 @@ void set_ddl_members(TableAmRoutine* routine) {
   routine->index_build_range_scan = build_range_scan;
   routine->index_validate_scan = validate_scan;
   routine->relation_vacuum = vacuum;
+  routine->scan_analyze_next_block = analyze_next_block;
   routine->relation_toast_am = toast_am;
 }
 

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.jobs import job, submit, wait_for_job  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
 
 DENIED = "42501"
@@ -153,7 +154,8 @@ SESSIONS = [
     ("SELECT * FROM pg_statistic", DENIED),
     ("SELECT * FROM pg_subscription", DENIED),
     ("SELECT * FROM sys.job_log", DENIED),
-    ("INSERT INTO sys.job_log SELECT 'x', 'completed', NULL, 'x', 0, 0, now(), now()", DENIED),
+    ("INSERT INTO sys.job_log (job_id) SELECT 'x'", DENIED),
+    ("SET ROLE zorya_jobs", DENIED),
     ("DELETE FROM sys.jobs", DENIED),
 ]
 
@@ -266,9 +268,6 @@ STEPS = {
     "check": (["CREATE TABLE {s}.t (id int PRIMARY KEY, CHECK (pg_read_file('PG_VERSION') IS NOT NULL))"],
               "INSERT INTO {s}.t VALUES (1)", DENIED),
     "domain": (["CREATE DOMAIN {s}.d AS int CHECK (pg_advisory_lock(1) IS NULL)"], "SELECT 1::{s}.d", DENIED),
-    "index": (["CREATE FUNCTION {s}.f(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pg_read_file(''PG_VERSION'')'",
-               "CREATE TABLE {s}.t (id int PRIMARY KEY)", "INSERT INTO {s}.t VALUES (1)"],
-              "CREATE INDEX /*a*/ ON {s}.t ({s}.f(id))", DENIED),
     "search_path": (["CREATE FUNCTION {s}.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS 'SELECT pg_catalog.set_config($1, $2, $3)'",
                      "SET search_path = {s}, pg_catalog"],
                     "SELECT set_config('work_mem', '10GB', false)", UNSUPPORTED),
@@ -348,6 +347,49 @@ def test_attempt_in_steps_is_refused(session, name):
                                 (schema,)).fetchall()
         for (function,) in names:
             session.execute(f"DROP FUNCTION {function}")
+
+
+JOB_BODIES = [
+    # What a background job evaluates, and why it must fail there.
+    ("SELECT pg_read_file('PG_VERSION') IS NOT NULL", "permission denied for function pg_read_file"),
+    ("SELECT EXISTS (SELECT FROM pg_authid WHERE rolpassword IS NULL)", "permission denied for table pg_authid"),
+    ("RESET SESSION AUTHORIZATION; SELECT true", "a function that a job evaluates can only read"),
+    ("SET ROLE zorya_owner; SELECT true", "a function that a job evaluates can only read"),
+    ("CREATE TABLE {s}.escaped (id int) USING heap; SELECT true", "a function that a job evaluates can only read"),
+    ("INSERT INTO {s}.t VALUES (2); SELECT true", "a function that a job evaluates can only read"),
+    ("DELETE FROM sys.job_log; SELECT true", ("permission denied for table job_log", "a function that a job evaluates can only read")),
+]
+
+
+@pytest.mark.parametrize("body,reason", JOB_BODIES)
+def test_attempt_by_a_job_fails_it(server, session, body, reason):
+    schema = f"own_{session.info.user}"
+    session.execute("RESET search_path")
+    statements = [f"CREATE TABLE {schema}.t (id int PRIMARY KEY)", f"INSERT INTO {schema}.t VALUES (1)",
+                  f"CREATE FUNCTION {schema}.f(int) RETURNS boolean LANGUAGE sql AS $body${body.format(s=schema)}$body$"]
+    try:
+        for statement in statements:
+            session.execute(statement)
+        session.execute(f"ALTER TABLE {schema}.t ADD CONSTRAINT c CHECK ({schema}.f(id)) NOT VALID")
+        job_id = submit(session, f"ALTER TABLE /*a*/ {schema}.t VALIDATE CONSTRAINT c")
+        assert not wait_for_job(session, job_id)
+        assert job(session, job_id)["details"] in codes(reason)
+    finally:
+        session.execute(f"DROP TABLE IF EXISTS {schema}.t CASCADE")
+        session.execute(f"DROP FUNCTION IF EXISTS {schema}.f(int)")
+    assert server.connect().execute("SELECT count(*) FROM pg_class WHERE relname = 'escaped'").fetchone() == (0,)
+
+
+def test_an_index_expression_that_reads_files_fails_its_job(session):
+    schema = f"own_{session.info.user}"
+    session.execute(f"CREATE TABLE {schema}.t (id int PRIMARY KEY)")
+    session.execute(f"INSERT INTO {schema}.t VALUES (1)")
+    session.execute(f"CREATE FUNCTION {schema}.f(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pg_read_file(''PG_VERSION'')'")
+    job_id = submit(session, f"CREATE INDEX /*a*/ ON {schema}.t ({schema}.f(id))")
+    assert not wait_for_job(session, job_id)
+    assert job(session, job_id)["details"] == "permission denied for function pg_read_file"
+    session.execute(f"DROP TABLE {schema}.t")
+    session.execute(f"DROP FUNCTION {schema}.f(int)")
 
 
 def test_settings_stayed(session):

@@ -1,7 +1,8 @@
 """Golden files: each `name.sql` is run statement by statement as admin, and every answer is compared with `name.out`.
 
 A statement ends with `;` at the end of a line. `@app statement` runs it in the session of the plain role app. In the
-output: the command tag and rows, or `ERROR sqlstate: text`; notices as `NOTICE sqlstate: text`. Job ids are masked.
+output: the command tag and rows, or `ERROR sqlstate: text`; notices as `NOTICE sqlstate: text`. Job ids are masked. The
+next statement comes when no job is under way, but in a transaction.
 
     golden_test.py --update        writes the .out files anew: read the difference before you commit it
 """
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.jobs import wait_for_all_jobs  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -46,6 +48,7 @@ def run(server: ScratchServer, file: pathlib.Path) -> str:
         owner.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     sessions: dict[str, tuple[psycopg.Connection, list[str]]] = {}
     output = []
+    jobs_left = False
     for statement in statements(file.read_text()):
         role, text = re.fullmatch(r"(?:@(\w+)\s+)?(.*)", statement, re.DOTALL).groups()
         role = role or "admin"
@@ -55,7 +58,13 @@ def run(server: ScratchServer, file: pathlib.Path) -> str:
                 lambda said, into=notices: into.append(f"NOTICE {said.sqlstate}: {said.message_primary}"))
             sessions[role] = (connection, notices)
         output.append(f"{statement};")
-        output += answer(*sessions[role][:1], text, sessions[role][1])
+        connection, notices = sessions[role]
+        said = answer(connection, text, notices)
+        output += said
+        jobs_left |= any(line.startswith("NOTICE ZR001") for line in said)
+        if jobs_left and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            wait_for_all_jobs(server)
+            jobs_left = False
         output.append("")
     for connection, _ in sessions.values():
         connection.close()

@@ -38,7 +38,7 @@ CREATE INDEX /*a*/ x2 ON absent (v);
 CREATE UNIQUE INDEX /*a*/ dup ON t (v);
 SELECT status, object_name, details FROM sys.jobs WHERE status = 'failed' AND object_name = 'public.dup';
 SELECT indisvalid, indisready FROM pg_index WHERE indexrelid = 'dup'::regclass;
-INSERT INTO t (id, v) VALUES (10, 1);
+INSERT INTO t (id, v, a1) VALUES (10, 1, 1);
 CREATE UNIQUE INDEX /*a*/ IF NOT EXISTS dup ON t (v);
 DROP INDEX dup;
 CREATE INDEX /*a*/ x2 ON pg_class (relname);

@@ -136,6 +136,7 @@ def test_what_exists_is_found_without_a_lock(pair):
     jobs = []
     second.add_notice_handler(lambda notice: jobs.append(notice.message_primary) if notice.sqlstate == "ZR001" else None)
     assert outcome(second, "CREATE INDEX /*a*/ i ON t (v)") == ("", "")
+    assert second.execute(f"CALL sys.wait_for_job('{jobs[0]}')").fetchone() == (True,)
     first.execute("BEGIN; INSERT INTO t VALUES (1, 1)")
     assert outcome(second, "CREATE INDEX /*a*/ other ON t (v)") == ("40001", OC001)
     assert outcome(second, "CREATE INDEX /*a*/ IF NOT EXISTS i ON t (v)") == ("", "")

@@ -282,6 +282,8 @@ std::span<const AlterTableRule> alter_table_rules() { return kAlterTable; }
 void check_alter_table(Node* node, const StatementContext& context) {
   auto* statement = castNode(AlterTableStmt, node);
   const bool is_async = has_async_mark(statement_text(context));
+  if (is_async && list_length(statement->cmds) > 1)
+    refuse_text("unsupported ALTER TABLE ASYNC statement");
   List* effective = NIL;
   ListCell* cell;
   foreach (cell, statement->cmds) {

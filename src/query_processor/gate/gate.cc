@@ -10,6 +10,8 @@
 #include "query_processor/gate/touched.h"
 #include "query_processor/gate/trial.h"
 #include "query_processor/gate/version.h"
+#include "query_processor/jobs/submit.h"
+#include "query_processor/jobs/worker.h"
 #include "query_processor/session.h"
 
 extern "C" {
@@ -21,6 +23,7 @@ extern "C" {
 #include "tcop/utility.h"
 #include "utils/errcodes.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 }
 
 namespace zorya::query_processor::gate {
@@ -39,8 +42,9 @@ bool batched_nestloop = true;
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
                       void* argument) {
   if (next_object_access != nullptr) next_object_access(access, class_id, object, sub_id, argument);
-  if (access == OAT_POST_CREATE && class_id == RelationRelationId && sub_id == 0 && in_ddl()) {
-    note_created_relation(object);
+  if (access == OAT_DROP && class_id == RelationRelationId && sub_id == 0 && in_ddl() &&
+      get_rel_relkind(object) == RELKIND_RELATION) {
+    jobs::note_dropped(object);
   }
 }
 
@@ -128,12 +132,22 @@ void run_client_utility(UtilityCall call) {
   run_schema_change(call);
 }
 
+/// A job evaluates expressions of users, out of reach of the rules of their sessions.
+[[noreturn]] void refuse_in_job() {
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("a function that a job evaluates can only read")));
+}
+
 void on_utility(PlannedStmt* planned, const char* query, bool read_only_tree,
                 ProcessUtilityContext context, ParamListInfo parameters,
                 QueryEnvironment* environment, DestReceiver* destination,
                 QueryCompletion* completion) {
   const UtilityCall call{planned,    query,       read_only_tree, context,
                          parameters, environment, destination,    completion};
+  if (jobs::is_worker() && context != PROCESS_UTILITY_TOPLEVEL &&
+      context != PROCESS_UTILITY_SUBCOMMAND) {
+    refuse_in_job();
+  }
   // What a schema change runs below itself is PostgreSQL's own, made of a statement that was looked
   // at.
   if (!binds_session() || context == PROCESS_UTILITY_SUBCOMMAND) return pass_on(call);
@@ -150,6 +164,7 @@ void on_executor_start(QueryDesc* query, int flags) {
       (query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE) &&
       (flags & EXEC_FLAG_EXPLAIN_ONLY) == 0;
   if (changes_data && binds_session() && !in_ddl()) note_dml();
+  if (changes_data && jobs::is_worker()) refuse_in_job();
   if (next_executor_start != nullptr) {
     next_executor_start(query, flags);
   } else {

@@ -2,61 +2,28 @@
 
 #include "query_processor/gate/checks.h"
 #include "query_processor/gate/ddl.h"
-#include "query_processor/gate/invalid_index.h"
-#include "query_processor/gate/jobs.h"
 #include "query_processor/gate/touched.h"
+#include "query_processor/jobs/index_build.h"
+#include "query_processor/jobs/submit.h"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "tcop/cmdtag.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
-#include "utils/timestamp.h"
+#include "utils/syscache.h"
 }
 
 namespace zorya::query_processor::gate {
 namespace {
 
-/// The relation that the running schema change made last: the index, of CREATE INDEX.
-Oid created_relation = InvalidOid;
-
-/// Passes `call` on in a subtransaction. Null, or why the rows that are there do not fit, which
-/// fails a job and not the statement; every other error is raised.
-const char* run_job(const UtilityCall& call) {
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  const char* volatile failure = nullptr;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    pass_on(call);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    ErrorData* error = CopyErrorData();
-    const bool rows_do_not_fit =
-        ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
-        (error->schema_name == nullptr || strcmp(error->schema_name, "pg_catalog") != 0);
-    // Out of the subtransaction in any case: a transaction of one statement has no other way out of
-    // it.
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    if (!rows_do_not_fit) ReThrowError(error);
-    failure = error->message;
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return failure;
-}
+using jobs::JobType;
 
 /// The index that CREATE INDEX IF NOT EXISTS finds, if it is the caller's to make.
 Oid existing_index(const IndexStmt* statement) {
@@ -67,61 +34,79 @@ Oid existing_index(const IndexStmt* statement) {
   return OidIsValid(index) && get_rel_relkind(index) == RELKIND_INDEX ? index : InvalidOid;
 }
 
-/// What programs run on each first use must not take a lock or the lane once it is done. The job is
-/// the one that made the index, while it is remembered: a client that waits for it must not wait in
-/// vain.
+/// The job is the one that made the index, while it is remembered: a client that waits for it must
+/// not wait in vain.
+void tell_job_of_existing_index(Oid index) {
+  if (!OidIsValid(index) || jobs::tell_job_of(JobType::kIndexBuild, index)) return;
+  const char* failure = get_index_isvalid(index) ? nullptr : jobs::kDuplicateKeyDetails;
+  jobs::record_ended_job(JobType::kIndexBuild, index, failure);
+}
+
+/// What programs run on each first use must not take a lock or the lane once it is done.
 void run_existing_index(Oid index, const UtilityCall& call) {
   ereport(NOTICE, (errcode(ERRCODE_DUPLICATE_TABLE),
                    errmsg("relation \"%s\" already exists, skipping", get_rel_name(index))));
-  if (!tell_job_of(index)) {
-    const char* failure = get_index_isvalid(index) ? nullptr : kDuplicateKeyDetails;
-    record_job({JobType::kIndexBuild, index, GetCurrentTimestamp(), failure});
-  }
+  tell_job_of_existing_index(index);
   if (call.completion != nullptr) SetQueryCompletion(call.completion, CMDTAG_CREATE_INDEX, 0);
 }
 
-/// CREATE INDEX ASYNC: built at once, and told as a job that has ended. If the rows do not fit, an
-/// invalid entry stays until it is dropped, as the service leaves one.
-void run_index_build(void* boxed) {
+/// CREATE INDEX ASYNC: the entry is made here, a job does the rest.
+void run_index_entry(void* boxed) {
   auto* call = static_cast<UtilityCall*>(boxed);
   const auto* statement = castNode(IndexStmt, call->planned->utilityStmt);
-  const TimestampTz start = GetCurrentTimestamp();
-  auto* entry = static_cast<IndexStmt*>(copyObjectImpl(statement));
-  created_relation = InvalidOid;
-  const char* failure = run_job(*call);
-  Oid index = created_relation;
-  if (failure != nullptr) {
-    index = make_invalid_index(entry, call->query);
-    failure = kDuplicateKeyDetails;
-  }
+  const Oid index =
+      jobs::make_index_entry(static_cast<IndexStmt*>(copyObjectImpl(statement)), call->query);
   CommandCounterIncrement();
-  record_job({JobType::kIndexBuild, index, start, failure});
+  if (OidIsValid(index)) {
+    jobs::submit_job(JobType::kIndexBuild, index, InvalidOid);
+  } else {
+    tell_job_of_existing_index(existing_index(statement));
+  }
   if (call->completion != nullptr) SetQueryCompletion(call->completion, CMDTAG_CREATE_INDEX, 0);
 }
 
+/// The constraint that is to be validated; raises what ALTER TABLE would.
+Oid constraint_to_validate(Oid table, const char* name) {
+  const Oid constraint = get_relation_constraint_oid(table, name, true);
+  HeapTuple row = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+  if (!HeapTupleIsValid(row)) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+                    errmsg("constraint \"%s\" of relation \"%s\" does not exist", name,
+                           get_rel_name(table))));
+  }
+  const char type = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row))->contype;
+  ReleaseSysCache(row);
+  if (type != CONSTRAINT_CHECK && type != CONSTRAINT_FOREIGN) {
+    ereport(ERROR,
+            (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+             errmsg("constraint \"%s\" of relation \"%s\" is not a foreign key or check constraint",
+                    name, get_rel_name(table))));
+  }
+  return constraint;
+}
+
+/// ALTER TABLE ASYNC ... VALIDATE CONSTRAINT: looked at here, done by a job. (The gate takes no
+/// other form beside it.)
 void run_validation(void* boxed) {
   auto* call = static_cast<UtilityCall*>(boxed);
   const auto* statement = castNode(AlterTableStmt, call->planned->utilityStmt);
-  const TimestampTz start = GetCurrentTimestamp();
-  const Oid table = RangeVarGetRelid(statement->relation, NoLock, true);
-  const char* failure = run_job(*call);
-  CommandCounterIncrement();
-  record_job({JobType::kValidation, table, start, failure});
+  // Says that it is not there, or that IF EXISTS skips it.
+  if (!OidIsValid(RangeVarGetRelid(statement->relation, NoLock, true))) return pass_on(*call);
+  const Oid table = RangeVarGetRelidExtended(statement->relation, AccessShareLock, 0,
+                                             RangeVarCallbackOwnsTable, nullptr);
+  const char* name = linitial_node(AlterTableCmd, statement->cmds)->name;
+  jobs::submit_job(JobType::kValidation, table, constraint_to_validate(table, name));
   if (call->completion != nullptr) SetQueryCompletion(call->completion, CMDTAG_ALTER_TABLE, 0);
 }
 
 bool validates_constraint(Node* node) {
   if (!IsA(node, AlterTableStmt)) return false;
-  ListCell* cell;
-  foreach (cell, castNode(AlterTableStmt, node)->cmds) {
-    if (lfirst_node(AlterTableCmd, cell)->subtype == AT_ValidateConstraint) return true;
-  }
-  return false;
+  const List* commands = castNode(AlterTableStmt, node)->cmds;
+  return commands != NIL &&
+         linitial_node(AlterTableCmd, commands)->subtype == AT_ValidateConstraint;
 }
 
 }  // namespace
-
-void note_created_relation(Oid relation) { created_relation = relation; }
 
 void run_schema_change(UtilityCall& call) {
   Node* node = call.planned->utilityStmt;
@@ -129,7 +114,7 @@ void run_schema_change(UtilityCall& call) {
   if (IsA(node, IndexStmt)) {
     const Oid index = existing_index(castNode(IndexStmt, node));
     if (OidIsValid(index)) return run_existing_index(index, call);
-    return run_ddl(run_index_build, &call);
+    return run_ddl(run_index_entry, &call);
   }
   // Programs say CREATE ... IF NOT EXISTS on each first use; many at once need not queue for
   // nothing.

@@ -4,11 +4,9 @@
 
 namespace zorya::query_processor::gate {
 
-/// Runs a checked schema change of a client: in the lane, those of ASYNC as a job that ends with
-/// the statement, and without the lane what finds that there is nothing to do. Plain frame.
+/// Runs a checked schema change of a client: in the lane, those of ASYNC up to the job that they
+/// leave, and without the lane what finds that there is nothing to do. It may be run twice in one
+/// transaction, the first time in a subtransaction that is rolled back. Plain frame.
 void run_schema_change(UtilityCall& call);
-
-/// The running schema change made `relation`: how the index of a CREATE INDEX is known.
-void note_created_relation(Oid relation);
 
 }  // namespace zorya::query_processor::gate

@@ -22,7 +22,6 @@ namespace {
 /// Settings that say what a statement means, besides its text.
 constexpr const char* kSettings[] = {"search_path", "timezone", "datestyle", "intervalstyle"};
 constexpr int kSettingCount = std::size(kSettings);
-constexpr int kJobIdSize = 64;
 
 /// A schema change that waits for COMMIT. In the top transaction's memory.
 struct KeptChange {
@@ -32,7 +31,6 @@ struct KeptChange {
   Oid role;
   int security_context;
   char* settings[kSettingCount];
-  char job_id[kJobIdSize];  // empty until one is made
 };
 KeptChange* kept = nullptr;
 
@@ -150,14 +148,6 @@ void run_again_at_commit() {
   SetUserIdAndSecContext(role_outside, security_context_outside);
   AtEOXact_GUC(true, settings_level);
   kept = nullptr;
-}
-
-const char* kept_job_id() {
-  return kept != nullptr && kept->job_id[0] != '\0' ? kept->job_id : nullptr;
-}
-
-void keep_job_id(const char* id) {
-  if (kept != nullptr) strlcpy(kept->job_id, id, sizeof(kept->job_id));
 }
 
 void forget_trial() { kept = nullptr; }

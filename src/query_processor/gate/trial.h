@@ -19,11 +19,6 @@ void run_trial(UtilityCall& call, void (*check)(Node*, const StatementContext&))
 /// there is one. What passed before and fails now fails because the catalogue moved: 40001 OC001.
 void run_again_at_commit();
 
-/// The id that the job of the running schema change got at its trial; null if it has none yet.
-const char* kept_job_id();
-/// Keeps the id for the run at COMMIT. Without effect outside of a trial.
-void keep_job_id(const char* id);
-
 /// The transaction has ended.
 void forget_trial();
 

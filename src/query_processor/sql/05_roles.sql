@@ -1,6 +1,9 @@
 -- The one role that a new cluster has for its clients. It owns schema public and may make schemas; it is no superuser,
 -- cannot make roles or databases, and nobody else may use public.
 CREATE ROLE admin LOGIN;
+-- Job workers connect as this one and act as the owner of the table in hand. It owns nothing and may do nothing; nobody logs
+-- in as it from outside (pg_hba.conf).
+CREATE ROLE zorya_jobs LOGIN;
 ALTER SCHEMA public OWNER TO admin;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO admin;

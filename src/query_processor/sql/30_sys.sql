@@ -1,7 +1,7 @@
 -- Schema sys, as clients know it (fact sheet 6.1 and 5.4).
 CREATE TABLE sys.job_log (
   job_id text NOT NULL, status text NOT NULL, details text, job_type text NOT NULL, class_id oid, object_id oid,
-  start_time timestamptz NOT NULL, update_time timestamptz NOT NULL) USING heap;
+  constraint_id oid, starts int NOT NULL, start_time timestamptz NOT NULL, update_time timestamptz NOT NULL) USING heap;
 REVOKE ALL ON sys.job_log FROM PUBLIC;
 COMMENT ON TABLE sys.job_log IS 'Written by the extension only; clients read sys.jobs.';
 
@@ -12,7 +12,7 @@ CREATE VIEW sys.jobs AS
           WHERE c.oid = j.object_id) AS object_name,
          j.start_time, j.update_time
   FROM sys.job_log j
-  WHERE j.update_time > pg_catalog.now() - interval '30 minutes';
+  WHERE j.status IN ('submitted', 'processing') OR j.update_time > pg_catalog.now() - interval '30 minutes';
 GRANT SELECT ON sys.jobs TO PUBLIC;
 
 -- Which IAM identity may log in as which role. Empty until AWS IAM GRANT exists.
