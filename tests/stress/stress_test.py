@@ -3,7 +3,7 @@
     stress_test.py [--seconds N] [--sessions N] [--seed N] [--maintenance] [--small-memory]
 
 --maintenance runs VACUUM, REINDEX CONCURRENTLY, CREATE INDEX CONCURRENTLY, VACUUM FULL and ALTER TABLE beside the load;
---small-memory gives the adjudicator so little memory that commits are known only as a whole.
+--small-memory gives the adjudicator so little memory that commits are known only as a whole while an old snapshot is held.
 Exit 1 and a line per broken invariant.
 """
 import argparse
@@ -23,12 +23,13 @@ ACCOUNTS, BALANCE, COUNTERS, PARENTS = 40, 1000, 10, 25
 class Load:
     """The shared tables, what was acknowledged, and what is wrong."""
 
-    def __init__(self, server, sessions, seconds, seed, maintenance):
+    def __init__(self, server, sessions, seconds, seed, maintenance, small_memory):
         self.server = server
         self.sessions = sessions
         self.seconds = seconds
         self.seed = seed
         self.maintenance = maintenance
+        self.small_memory = small_memory
         self.lock = threading.Lock()
         self.committed = self.refused = 0
         self.other_errors = {}
@@ -161,6 +162,24 @@ class Load:
                     with self.lock:
                         self.other_errors[f"{statement}: {error}"] = 1
 
+    def hold_snapshots(self):
+        """Keeps a snapshot while others commit, so that nothing they did may be forgotten; then writes."""
+        connection = self.server.connect("admin", autocommit=False)
+        dice = random.Random(self.seed)
+        while time.monotonic() < self.end and not self.wrong:
+            try:
+                connection.execute("select 1")
+                before = self.committed
+                while self.committed < before + 500 and time.monotonic() < self.end:
+                    time.sleep(.01)
+                self.transfer(connection.execute, dice)
+                connection.commit()
+            except psycopg.Error as error:
+                connection.rollback()
+                if error.sqlstate != "40001":
+                    with self.lock:
+                        self.other_errors[error.sqlstate] = 1
+
     # ------------------------------------------------------------------ the run and the reckoning
 
     def run(self):
@@ -168,6 +187,8 @@ class Load:
         threads = [threading.Thread(target=self.session, args=(n,)) for n in range(self.sessions)]
         if self.maintenance:
             threads.append(threading.Thread(target=self.maintain))
+        if self.small_memory:
+            threads.append(threading.Thread(target=self.hold_snapshots))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -197,6 +218,8 @@ class Load:
         names = [column.name for column in self.stats.description]
         self.stats = dict(zip(names, self.stats.fetchone()))
         self.expect("apply failures", self.stats["apply_failures"], 0)
+        if self.small_memory and self.stats["commits_remembered_whole"] == 0:
+            self.wrong.append("the memory was never full")
         unexpected = {state: n for state, n in self.other_errors.items() if state not in ("23505", "23503")}
         self.expect("errors of other kinds", unexpected, {})
 
@@ -214,10 +237,10 @@ def main():
     arguments = options.parse_args()
     settings = {"zorya.gate": "off", "statement_timeout": "20s", "autovacuum": "on"}
     if arguments.small_memory:
-        settings["zorya.recent_keys_size"] = "128kB"
+        settings["zorya.recent_keys_size"] = "16kB"
     with ScratchServer(settings=settings, module=arguments.module,
                        environment={"ZORYA_PLANT": arguments.plant or ""}) as server:
-        load = Load(server, arguments.sessions, arguments.seconds, arguments.seed, arguments.maintenance)
+        load = Load(server, arguments.sessions, arguments.seconds, arguments.seed, arguments.maintenance, arguments.small_memory)
         load.run()
     print(f"{load.committed} committed, {load.refused} refused (40001), others {load.other_errors}, {load.stats}")
     for wrong in load.wrong[:10]:
