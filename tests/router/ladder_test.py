@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from raw_client import RawClient, message
+from support.open_change import OpenChange
 from support.router import RunningRouter
 from support.scratch_server import ScratchServer
 
@@ -404,6 +405,34 @@ def test_schema_changes_queue_for_the_lane_and_do_not_end_each_other(router, tab
     assert (after["cancelled"], after["terminated"]) == (before["cancelled"], before["terminated"])
     for session in sessions:
         session.close()
+
+
+@pytest.mark.parametrize("message", ["pipeline", "batch"])
+def test_who_keeps_the_lane_and_idles_gives_way(router, table, message):
+    """A schema change whose client stops before the end of its transaction, outside of a block that it began with."""
+    with router.connect() as holder:
+        if message == "batch":
+            holder.execute("CREATE TABLE u (id int PRIMARY KEY); BEGIN")
+        else:
+            OpenChange(holder, "CREATE TABLE u (id int PRIMARY KEY)").__enter__()
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        if message == "batch":
+            assert outcome(holder, "SELECT 1") == OC001
+    assert outcome(table, "SELECT * FROM u")[0] == "42P01"
+
+
+def test_a_lost_transaction_is_told_once_and_its_retry_passes(router, table):
+    """By the session router, which ended it; its backend knows, and does not say it again."""
+    with router.connect() as holder:
+        for change, work in (("ALTER TABLE t ADD COLUMN w int", "SELECT * FROM t"),
+                             ("ALTER TABLE t DROP COLUMN w", "UPDATE t SET v = 0 WHERE id = 1")):
+            holder.execute("BEGIN")
+            holder.execute(work)
+            retried(table, change)
+            assert outcome(holder, "COMMIT") == OC001
+            holder.execute("BEGIN")
+            assert outcome(holder, work) == ("", "")
+            assert outcome(holder, "COMMIT") == ("", "")
 
 
 def test_nothing_is_left_of_it(router, server, table):

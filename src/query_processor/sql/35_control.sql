@@ -4,7 +4,8 @@
 CREATE ROLE zorya_control LOGIN;
 
 -- Who holds up the waiting backends. A wait for the lane of schema changes (the one advisory lock that there is) is left
--- out: whoever has the lane is done soon, and must not be ended by the next in line.
+-- out: whoever has the lane is done soon, and must not be ended by the next in line. But who keeps it and waits for its
+-- client, in the middle of a pipeline, is not done.
 CREATE FUNCTION sys.lock_holders(waiters integer[],
                                  OUT waiter integer, OUT holder integer, OUT kind text, OUT state text, OUT wait text)
   RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER
@@ -13,7 +14,8 @@ BEGIN ATOMIC
   FROM pg_catalog.unnest(waiters) AS w (pid)
   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS h (pid)
   CROSS JOIN LATERAL pg_catalog.pg_stat_get_activity(h.pid) AS a
-  WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_lock_status() AS l
+  WHERE a.wait_event = 'ClientRead'
+     OR NOT EXISTS (SELECT FROM pg_catalog.pg_lock_status() AS l
                     WHERE l.pid = w.pid AND NOT l.granted AND l.locktype = 'advisory');
 END;
 
