@@ -60,7 +60,7 @@ class Statements:
                "d = d", "x = x", f"c = 'z', d = {j}", f"u = null", f"boss = {self.parent_value()}", "boss = null",
                f"id = id, c = 'same'", f"d = default", f"y = y + 1, c = 'moved'", "d = 901"]
         mass = ["c = 'm'", f"c = c || '{j}'", "x = x + 100", "d = 3", "y = y + 100", f"x = {j} + id", "id = -id",
-                "u = u + 5000", "n = null", "c = null, d = d + 1", "u = null"]
+                "u = u + 5000", "n = null", "c = null, d = least(d, 58) + 1", "u = null"]
         kind = self.dice.randrange(7)
         if kind < 3:
             where = self.dice.choice([f"id = {i}", f"id = {i}", f"u = {i * 2 + 1000}", f"c = 'c{i}'", f"x + y = {2 * i}",
