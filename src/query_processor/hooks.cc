@@ -104,6 +104,9 @@ bool leaves_pending_rows_alone(NodeTag tag) {
     case T_ConstraintsSetStmt:
     case T_DiscardStmt:
     case T_CreateTableAsStmt:
+    // ANALYZE: the statistics are those of the heap. Claiming keys for them would let this
+    // transaction win before it commits.
+    case T_VacuumStmt:
       return true;
     default:
       return false;

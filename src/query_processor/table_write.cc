@@ -133,6 +133,7 @@ void locate_transient(ItemPointer tid, CommandId command, TM_FailureData* failur
     return refuse(located, failure, TM_Invisible, tid, version->command);
   if (entry->newest != version) {
     const Version* next = entry->newest;
+    if (next == nullptr) elog(ERROR, "the pending version was rolled back");
     while (next->older != nullptr && next->older != version) next = next->older;
     return refuse(located, failure, changed_by_us(next->command, command), tid, next->command);
   }

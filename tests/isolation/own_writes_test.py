@@ -70,8 +70,9 @@ class Portals(RawClient):
         return self.answers()
 
 
-@pytest.mark.parametrize("between", ["select 1", "analyze portal"])
+@pytest.mark.parametrize("between", ["select 1", "analyze portal", "comment on table portal is 'x'"])
 def test_a_portal_reads_what_was_there_when_it_was_opened(server, admin, between):
+    """A comment is a schema change, before which the pending rows are written."""
     admin.execute("create table if not exists portal(id int primary key, v int, c text)")
     admin.execute("create index on portal(v)")
     admin.execute("delete from portal")

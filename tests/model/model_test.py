@@ -136,7 +136,7 @@ class Case:
             elif guarded and dice < .165:
                 # Reads statistics of the pending rows, and writes them to the heap first.
                 self.both(Statement(self.dice.choice([
-                    "analyze t", f"alter table t alter d set default {self.dice.randint(0, 59)}", "cluster t using t_pkey",
+                    "analyze t", "comment on table t is 'x'", f"alter table t alter d set default {self.dice.randint(0, 59)}", "cluster t using t_pkey",
                     "truncate grandkid", "truncate kid, grandkid", "create index on t(e, x)", "reindex table t",
                     "alter table kid alter note type varchar(90)", "create unique index if not exists t_kn on kid(k, note)",
                     "cluster kid using kid_pkey", "alter table t add column if not exists extra int default 7"])), guarded)

@@ -169,6 +169,9 @@ class Statements:
                       " as n from t where c = 'with') select z.id, z.c, n.n from z, n", False, True),
             Statement(f"with a as (update t set d = 9 where id = {i} returning id), b as (update t set c = 'second' where id = {i + 1}"
                       " returning id) select * from a union all select * from b", False),
+            Statement(f"with a as (update t set c = 'one' where id = {i} returning id, c), b as (update t set c = 'two' where id = {i}"
+                      f" returning id, c), d as (delete from t where id = {i} returning id) select (select count(*) from a),"
+                      " (select count(*) from b), (select count(*) from d)", False, True),
             Statement(f"with a as (insert into {INTO} values {self.row()} returning id, x), b as (select count(*) as n from t"
                       f" where id = {i}) select a.id, a.x, b.n from a, b", False),
             Statement(f"with z as (delete from kid where k between {low % 30} and {low % 30 + 3} returning k, p) delete from t using z"
