@@ -89,6 +89,8 @@ def main():
     options.add_argument("--naptime", type=int, default=1)
     options.add_argument("--no-vacuum", action="store_true")
     arguments = options.parse_args()
+    if arguments.seconds < 8 * arguments.naptime:
+        options.error("a run shorter than eight naps shows nothing")
     settings = {"autovacuum": "off" if arguments.no_vacuum else "on", "autovacuum_max_workers": "1",
                 "autovacuum_naptime": f"{arguments.naptime}s", "statement_timeout": "20s", "lock_timeout": "50ms"}
     with ScratchServer(settings=settings) as server:
