@@ -512,9 +512,7 @@ bool Relay::lose_backend(const Reason& reason, std::string& to_client) {
   if (!backend_cutter_.passed_whole()) return false;
   backend_cutter_.reset();
   client_cutter_.drop_rest();
-  for (const auto& [name, value] : memory_.drop_unsettled()) {
-    if (SessionMemory::is_shown(name)) pgwire::append_parameter_status(to_client, name, value);
-  }
+  memory_.drop_unsettled();
   if (holds_client()) {
     finish_failing();
   } else if (!doom_.answers()) {

@@ -64,6 +64,7 @@ class Relay {
   /// The backend ended because its transaction was too old.
   [[nodiscard]] bool has_aged() const { return aged_; }
   [[nodiscard]] const SessionMemory& memory() const { return memory_; }
+  [[nodiscard]] SessionMemory& memory() { return memory_; }
 
   /// What the session does, as far as messages tell.
   enum class Stance {

@@ -107,22 +107,30 @@ asio::awaitable<bool> SchemaWatch::round() {
   }
   const auto holders = co_await link_->lock_holders(waiters);
   if (!holders) co_return true;  // once more, by a new connection
-  for (auto& [pid, wound] : wounds_) wound.seen = false;
-  for (const Waiter& waiter : waiters_) {
-    const auto session = waiter.session.lock();
-    if (!session) continue;
-    const bool is_held_up =
-        std::any_of(holders->begin(), holders->end(), [&](const ControlLink::LockHolder& holder) {
-          return holder.waiter == session->backend_pid();
-        });
-    session->note_held_up(is_held_up);
-  }
+  begin_wounds(*holders);
   for (const auto& holder : *holders) {
     if (stopped_) co_return false;
     co_await wound(holder);
   }
-  std::erase_if(wounds_, [](const auto& entry) { return !entry.second.seen; });
+  end_wounds();
   co_return true;
+}
+
+void SchemaWatch::begin_wounds(const std::vector<ControlLink::LockHolder>& holders) {
+  for (auto& [pid, wound] : wounds_) wound.seen = false;
+  for (const Waiter& waiter : waiters_) {
+    const auto session = waiter.session.lock();
+    if (!session) continue;
+    session->note_held_up(
+        std::any_of(holders.begin(), holders.end(), [&](const ControlLink::LockHolder& holder) {
+          return holder.waiter == session->backend_pid();
+        }));
+  }
+}
+
+/// Who holds up nobody now begins anew when it does.
+void SchemaWatch::end_wounds() {
+  std::erase_if(wounds_, [](const auto& entry) { return !entry.second.seen; });
 }
 
 asio::awaitable<void> SchemaWatch::wound(ControlLink::LockHolder holder) {

@@ -259,12 +259,11 @@ asio::awaitable<RelayStatus> Session::take_from_client(std::string_view in) {
 /// A backend that is gone: its reader sees that too, and tells the client.
 asio::awaitable<void> Session::write_backend(std::string_view data) {
   if (!backend_) {
-    if (!co_await restore_backend()) {
-      std::string to_client;
-      relay_->refuse_without_backend(to_client);
-      co_await write_client(to_client);
-      co_return;
-    }
+    std::string to_client;
+    const bool restored = co_await restore_backend(&to_client);
+    if (!restored) relay_->refuse_without_backend(to_client);
+    if (!to_client.empty()) co_await write_client(to_client);
+    if (!restored) co_return;
     asio::co_spawn(shared_->context, relay_from_backend(shared_from_this(), backend_),
                    at_end(shared_from_this()));
   }

@@ -139,8 +139,9 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class Attempt { kDone, kAgain, kRefused };
   asio::awaitable<Attempt> try_backend(std::string* to_client);
   asio::awaitable<Attempt> log_in_at_backend(BackendGreeting* greeting);
-  asio::awaitable<bool> restore_backend();
-  asio::awaitable<Attempt> try_restore();
+  asio::awaitable<bool> restore_backend(std::string* to_client);
+  void close_backend_at(asio::steady_timer& timer);
+  asio::awaitable<Attempt> try_restore(std::string* to_client);
 
   enum class Found { kReady, kNotReady, kNotThere };
   Found find_cluster();

@@ -45,19 +45,32 @@ void SessionMemory::note_setting(std::string_view name, std::string_view value) 
 }
 
 void SessionMemory::note_status(TransactionStatus status) {
+  if (!logged_in_) unsettled_.clear();
+  logged_in_ = true;
   if (status != TransactionStatus::kIdle || unsettled_.empty()) return;
   for (auto& [name, value] : unsettled_) settled_.insert_or_assign(name, std::move(value));
   unsettled_.clear();
 }
 
-SessionMemory::Settings SessionMemory::drop_unsettled() {
-  Settings changes;
+void SessionMemory::drop_unsettled() {
   for (const auto& [name, value] : unsettled_) {
-    const auto found = settled_.find(name);
-    if (found != settled_.end() && found->second != value) changes.insert(*found);
+    if (is_shown(name)) doubted_.insert(name);
   }
   unsettled_.clear();
-  return changes;
+}
+
+SessionMemory::Settings SessionMemory::take_corrections(const Settings& fresh) {
+  Settings out;
+  for (const std::string& name : doubted_) {
+    for (const Settings* known : {&static_cast<const Settings&>(settled_), &fresh}) {
+      const auto found = known->find(name);
+      if (found == known->end()) continue;
+      out.insert(*found);
+      break;
+    }
+  }
+  doubted_.clear();
+  return out;
 }
 
 void SessionMemory::erase(Statements::iterator statement) {

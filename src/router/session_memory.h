@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,9 @@ namespace zorya::router {
 /// named prepared statements. Pure.
 ///
 /// Settings come as the backend reports them (ParameterStatus), so that SET, set_config, RESET and
-/// a rollback are all followed without reading SQL. Statements are kept as their Parse messages, up
-/// to a bound; those beyond it, and the unnamed one, are not there after a loss (26000).
+/// a rollback are all followed without reading SQL. Only changes since the login are kept.
+/// Statements are kept as their Parse messages, up to a bound; those beyond it, and the unnamed
+/// one, are not there after a loss (26000).
 class SessionMemory {
  public:
   static constexpr std::size_t kStatementCountMax = 1000;
@@ -27,10 +29,14 @@ class SessionMemory {
 
   /// ParameterStatus came.
   void note_setting(std::string_view name, std::string_view value);
-  /// ReadyForQuery came: outside a transaction block the settings are the session's own.
+  /// ReadyForQuery came: outside a transaction block the settings are the session's own. The first
+  /// ends the login: what was reported before is what every backend of this session reports.
   void note_status(pgwire::TransactionStatus status);
-  /// The transaction was lost: its settings are not the session's. Returns those that change by it.
-  Settings drop_unsettled();
+  /// The transaction was lost: its settings are not the session's.
+  void drop_unsettled();
+  /// What the client must be told of its settings once a backend that has reported `fresh` stands
+  /// in: it heard of values in the lost transaction.
+  Settings take_corrections(const Settings& fresh);
 
   /// `message`: the whole Parse.
   void remember(std::string_view name, std::string message, pgwire::SqlWord word);
@@ -56,7 +62,9 @@ class SessionMemory {
   void erase(Statements::iterator statement);
 
   Settings settled_;
-  Settings unsettled_;  // of the transaction that runs
+  Settings unsettled_;             // of the transaction that runs
+  std::set<std::string> doubted_;  // shown ones of a lost transaction
+  bool logged_in_ = false;
   Statements statements_;
   std::size_t statement_bytes_ = 0;
   std::size_t transaction_words_ = 0;

@@ -49,11 +49,17 @@ TEST(SessionMemory, SettingsAreRestoredTheEncodingFirstAndTheRoleLast) {
 
 TEST(SessionMemory, SettingsOfALostTransactionAreNot) {
   SessionMemory memory = logged_in();
-  memory.note_setting("application_name", "lost");
-  memory.note_setting("search_path", "public");  // as it was
+  memory.note_setting("TimeZone", "UTC");
+  memory.note_status(TransactionStatus::kIdle);
+  for (const auto* name : {"application_name", "TimeZone", "search_path"}) {
+    memory.note_setting(name, "lost");
+  }
   memory.note_status(TransactionStatus::kInBlock);
-  EXPECT_EQ(memory.drop_unsettled(), (SessionMemory::Settings{{"application_name", ""}}));
-  EXPECT_TRUE(memory.restoring(kFresh).empty());
+  memory.drop_unsettled();
+  EXPECT_EQ(memory.restoring(kFresh).size(), 1u);
+  EXPECT_EQ(memory.take_corrections(kFresh),
+            (SessionMemory::Settings{{"application_name", ""}, {"TimeZone", "UTC"}}));
+  EXPECT_TRUE(memory.take_corrections(kFresh).empty());
 }
 
 TEST(SessionMemory, StatementsAreForgottenWhenTheyAreClosed) {

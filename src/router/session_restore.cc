@@ -59,17 +59,14 @@ std::vector<std::string> failed_block() {
 }  // namespace
 
 /// Brings a backend that stands in for the lost one, within the time that a server needs to start
-/// again. False: there is none.
-asio::awaitable<bool> Session::restore_backend() {
+/// again; adds what the client is to be told of it. False: there is none.
+asio::awaitable<bool> Session::restore_backend(std::string* to_client) {
   const auto patience = shared_->options.limits.backend_patience;
   const auto give_up = shared_->options.clock->steady_now() + patience;
   while (client_.is_open() && !last_words_ && !shared_->stopping) {
     asio::steady_timer guard(shared_->context, patience + 1s);
-    guard.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-      const auto self = weak.lock();
-      if (!error && self && self->backend_) self->backend_->close();
-    });
-    const Attempt attempt = co_await try_restore();
+    close_backend_at(guard);
+    const Attempt attempt = co_await try_restore(to_client);
     guard.cancel();
     if (attempt == Attempt::kDone) co_return true;
     backend_.reset();
@@ -81,13 +78,22 @@ asio::awaitable<bool> Session::restore_backend() {
   co_return false;
 }
 
-asio::awaitable<Session::Attempt> Session::try_restore() {
+/// A server that does not answer ends the attempt.
+void Session::close_backend_at(asio::steady_timer& timer) {
+  timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && self->backend_) self->backend_->close();
+  });
+}
+
+asio::awaitable<Session::Attempt> Session::try_restore(std::string* to_client) {
   if (find_cluster() == Found::kNotThere) co_return Attempt::kRefused;
   BackendGreeting greeting;
   const Attempt attempt = co_await log_in_at_backend(&greeting);
   if (attempt == Attempt::kRefused) log_refusal("no other backend: " + greeting.reason());
   if (attempt != Attempt::kDone) co_return attempt;
-  auto messages = relay_->memory().restoring(settings_in(greeting.rest()));
+  const SessionMemory::Settings fresh = settings_in(greeting.rest());
+  auto messages = relay_->memory().restoring(fresh);
   if (relay_->transaction_status() == TransactionStatus::kFailed) {
     for (auto& message : failed_block()) messages.push_back(std::move(message));
   }
@@ -103,6 +109,9 @@ asio::awaitable<Session::Attempt> Session::try_restore() {
     if (cutter.feed({buffer.data(), size}, answers) != pgwire::CutStatus::kOk) {
       co_return Attempt::kAgain;
     }
+  }
+  for (const auto& [name, value] : relay_->memory().take_corrections(fresh)) {
+    pgwire::append_parameter_status(*to_client, name, value);
   }
   note_backend(greeting.key());
   relay_->take_backend();
