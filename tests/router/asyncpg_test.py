@@ -45,15 +45,15 @@ def run(pool_of, work):
 
 def test_types_are_looked_up_in_the_catalogue(pool_of):
     async def work(connection):
-        await connection.execute("CREATE TABLE looked_up (id int PRIMARY KEY, n numeric)")
-        await connection.execute("INSERT INTO looked_up VALUES ($1, $2)", 1, decimal.Decimal("1.5"))
+        await connection.execute("CREATE TABLE rows_looked_up (id int PRIMARY KEY, n numeric)")
+        await connection.execute("INSERT INTO rows_looked_up VALUES ($1, $2)", 1, decimal.Decimal("1.5"))
         try:
-            arrays = await connection.fetchrow("SELECT array_agg(id) AS ids, array_agg(n) AS ns FROM looked_up")
-            row = await connection.fetchval("SELECT t FROM looked_up t")
+            arrays = await connection.fetchrow("SELECT array_agg(id) AS ids, array_agg(n) AS ns FROM rows_looked_up")
+            row = await connection.fetchval("SELECT t FROM rows_looked_up t")
             given = await connection.fetchval("SELECT $1::uuid[]", [uuid.UUID(int=7)])
             return arrays["ids"], arrays["ns"], tuple(row), given
         finally:
-            await connection.execute("DROP TABLE looked_up")
+            await connection.execute("DROP TABLE rows_looked_up")
     ids, numbers, row, given = run(pool_of, work)
     assert ids == [1] and numbers == [decimal.Decimal("1.5")]
     assert row == (1, decimal.Decimal("1.5")) and given == [uuid.UUID(int=7)]
@@ -61,15 +61,15 @@ def test_types_are_looked_up_in_the_catalogue(pool_of):
 
 def test_rows_are_copied_and_a_conflict_is_an_exception_of_its_own(pool_of, router):
     async def work(connection):
-        await connection.execute("CREATE TABLE copied (id int PRIMARY KEY, s text)")
+        await connection.execute("CREATE TABLE rows_of_copy (id int PRIMARY KEY, s text)")
         try:
-            await connection.copy_records_to_table("copied", records=[(n, str(n)) for n in range(100)])
+            await connection.copy_records_to_table("rows_of_copy", records=[(n, str(n)) for n in range(100)])
             with pytest.raises(asyncpg.SerializationError):
                 async with connection.transaction():
-                    await connection.execute("UPDATE copied SET s = 'mine' WHERE id = 1")
+                    await connection.execute("UPDATE rows_of_copy SET s = 'mine' WHERE id = 1")
                     with router.connect() as other:
-                        other.execute("UPDATE copied SET s = 'theirs' WHERE id = 1")
-            return await connection.fetchrow("SELECT count(*), min(s) FILTER (WHERE id = 1) FROM copied")
+                        other.execute("UPDATE rows_of_copy SET s = 'theirs' WHERE id = 1")
+            return await connection.fetchrow("SELECT count(*), min(s) FILTER (WHERE id = 1) FROM rows_of_copy")
         finally:
-            await connection.execute("DROP TABLE copied")
+            await connection.execute("DROP TABLE rows_of_copy")
     assert tuple(run(pool_of, work)) == (100, "theirs")
