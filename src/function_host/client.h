@@ -2,6 +2,7 @@
 
 #include "base/result.h"
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -16,6 +17,34 @@ namespace zorya::function_host {
 
 enum class LogFormat { kText, kJson };
 enum class SnapStart { kNone, kPublishedVersions };
+
+/// Variables that the service keeps for itself: a template that sets one is refused, and a function
+/// cannot replace them (the developer guide's list of defined runtime variables).
+inline constexpr std::array<std::string_view, 24> kReservedVariables = {
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_METADATA_API",
+    "AWS_LAMBDA_METADATA_TOKEN",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+    "TZ"};
 
 /// A function's configuration, all defaults filled in.
 struct FunctionSpec {

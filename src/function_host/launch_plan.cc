@@ -1,7 +1,6 @@
 #include "function_host/launch_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <string>
 
@@ -9,29 +8,6 @@ namespace zorya::function_host {
 namespace {
 
 constexpr unsigned kProcessCountMax = 1024;  // the service's documented cap
-
-/// Variables that a function's own settings cannot replace.
-constexpr std::array kReserved = {"_HANDLER",
-                                  "_X_AMZN_TRACE_ID",
-                                  "AWS_DEFAULT_REGION",
-                                  "AWS_REGION",
-                                  "AWS_EXECUTION_ENV",
-                                  "AWS_LAMBDA_FUNCTION_NAME",
-                                  "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                                  "AWS_LAMBDA_FUNCTION_VERSION",
-                                  "AWS_LAMBDA_INITIALIZATION_TYPE",
-                                  "AWS_LAMBDA_LOG_GROUP_NAME",
-                                  "AWS_LAMBDA_LOG_STREAM_NAME",
-                                  "AWS_ACCESS_KEY",
-                                  "AWS_ACCESS_KEY_ID",
-                                  "AWS_SECRET_ACCESS_KEY",
-                                  "AWS_SESSION_TOKEN",
-                                  "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                                  "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-                                  "AWS_LAMBDA_RUNTIME_API",
-                                  "LAMBDA_TASK_ROOT",
-                                  "LAMBDA_RUNTIME_DIR",
-                                  "TZ"};
 
 using Variables = std::map<std::string, std::string>;
 
@@ -81,7 +57,9 @@ void add_own(Variables& out, const Version& version) {
     if (equals != std::string::npos) out[entry.substr(0, equals)] = entry.substr(equals + 1);
   }
   for (const auto& [name, value] : version.spec.environment) {
-    if (std::find(kReserved.begin(), kReserved.end(), name) == kReserved.end()) out[name] = value;
+    if (std::find(kReservedVariables.begin(), kReservedVariables.end(), name) ==
+        kReservedVariables.end())
+      out[name] = value;
   }
 }
 

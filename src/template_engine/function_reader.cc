@@ -26,32 +26,6 @@ constexpr std::array<std::string_view, 18> kRuntimesOfLambda = {
 constexpr std::array<std::string_view, 4> kRuntimesDeprecated = {"provided.al2", "nodejs20.x",
                                                                  "python3.9", "ruby3.2"};
 
-// Names that Lambda keeps for itself (the developer guide's list of defined runtime variables).
-constexpr std::array<std::string_view, 23> kReservedVariables = {
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_LAMBDA_METADATA_API",
-    "AWS_LAMBDA_METADATA_TOKEN",
-    "AWS_LAMBDA_MAX_CONCURRENCY",
-    "LAMBDA_TASK_ROOT",
-    "LAMBDA_RUNTIME_DIR"};
-
 constexpr std::string_view kMachine =
 #if defined(__x86_64__)
     "x86_64";
@@ -259,7 +233,7 @@ class Reader {
   void read_variable(const Member& member, const Place& place) {
     const bool letter = (member.name[0] >= 'a' && member.name[0] <= 'z') ||
                         (member.name[0] >= 'A' && member.name[0] <= 'Z');
-    if (contains(kReservedVariables, member.name) || member.name == "TZ") {
+    if (contains(function_host::kReservedVariables, member.name)) {
       refusals_.add(
           member.position, place,
           "Lambda was unable to configure your environment variables because the environment "
