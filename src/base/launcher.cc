@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/process.h"
+#include "base/workers.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -16,14 +17,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <condition_variable>
 #include <csignal>
 #include <cstdint>
-#include <deque>
 #include <future>
 #include <memory>
-#include <mutex>
-#include <thread>
+#include <system_error>
 
 namespace zorya::base {
 namespace {
@@ -274,17 +272,6 @@ int exit_status_of(int wait_status) {
 
 class ThreadLauncher final : public Launcher {
  public:
-  ThreadLauncher() : thread_([this] { serve(); }) {}
-
-  ~ThreadLauncher() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
-    thread_.join();
-  }
-
   Result<Child> start(ChildSpec spec) override {
     std::optional<Result<Child>> child;
     run_on_thread([&] { child.emplace(spawn(spec)); });
@@ -294,43 +281,19 @@ class ThreadLauncher final : public Launcher {
   Result<CommandResult> run(ChildSpec spec, std::chrono::milliseconds timeout) override;
 
   void run_on_thread(const std::function<void()>& function) override {
-    CHECK(std::this_thread::get_id() != thread_.get_id(),
-          "the launcher's thread would wait for itself");
+    CHECK(!thread_.is_worker(), "the launcher's thread would wait for itself");
     // Shared: the waiter may be gone before set_value has returned.
     const auto done = std::make_shared<std::promise<void>>();
     auto finished = done->get_future();
-    {
-      const std::lock_guard lock(mutex_);
-      CHECK(!stopping_, "a launcher that is being destroyed was asked to start a child");
-      tasks_.push_back([&function, done] {
-        function();
-        done->set_value();
-      });
-    }
-    wake_.notify_one();
+    thread_.run([&function, done] {
+      function();
+      done->set_value();
+    });
     finished.wait();
   }
 
  private:
-  void serve() {
-    while (true) {
-      std::function<void()> task;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
-        if (tasks_.empty()) return;
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-      }
-      task();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
-  bool stopping_ = false;
-  std::thread thread_;  // last: it uses the others
+  Workers thread_{1};
 };
 
 Result<CommandResult> ThreadLauncher::run(ChildSpec spec, std::chrono::milliseconds timeout) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/workers.h"
 #include "function_host/cgroup.h"
 #include "function_host/client.h"
 #include "function_host/event_loop.h"
@@ -9,7 +10,6 @@
 #include "function_host/sandbox.h"
 #include "function_host/trace.h"
 #include "function_host/version.h"
-#include "function_host/workers.h"
 
 #include <atomic>
 #include <chrono>
@@ -26,7 +26,7 @@ namespace zorya::function_host {
 /// What every environment borrows from the host, which outlives them all.
 struct HostContext {
   EventLoop& loop;
-  Workers& workers;
+  base::Workers& workers;
   const SandboxMaker& maker;
   const Options& options;
   Cgroups* cgroups;  // null: not in use

@@ -3,13 +3,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/workers.h"
 #include "function_host/cgroup.h"
 #include "function_host/event_loop.h"
 #include "function_host/pool.h"
 #include "function_host/publisher.h"
 #include "function_host/runtimes.h"
 #include "function_host/sandbox.h"
-#include "function_host/workers.h"
 
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -82,8 +82,8 @@ class Host final : public FunctionHost {
         cgroups_(std::move(cgroups)),
         publisher_(options_, *runtimes_),
         capacity_(options_.concurrency_max),
-        workers_(std::make_unique<Workers>(kSandboxWorkerCount)),
-        publish_worker_(std::make_unique<Workers>(1)) {
+        workers_(std::make_unique<base::Workers>(kSandboxWorkerCount)),
+        publish_worker_(std::make_unique<base::Workers>(1)) {
     thread_ = std::thread([this] { loop_->run(); });
     loop_->post([this] { reap_later(); });
   }
@@ -160,8 +160,8 @@ class Host final : public FunctionHost {
   bool stopped_ = false;  // guarded by stopped_mutex_
 
   // Last members: their threads use all of the above.
-  std::unique_ptr<Workers> workers_;
-  std::unique_ptr<Workers> publish_worker_;
+  std::unique_ptr<base::Workers> workers_;
+  std::unique_ptr<base::Workers> publish_worker_;
   std::thread thread_;
 };
 

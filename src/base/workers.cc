@@ -1,8 +1,9 @@
-#include "function_host/workers.h"
+#include "base/workers.h"
 
+#include <algorithm>
 #include <utility>
 
-namespace zorya::function_host {
+namespace zorya::base {
 
 Workers::Workers(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { serve(); });
@@ -25,6 +26,12 @@ void Workers::run(std::function<void()> task) {
   wake_.notify_one();
 }
 
+bool Workers::is_worker() const {
+  return std::any_of(threads_.begin(), threads_.end(), [](const std::thread& thread) {
+    return thread.get_id() == std::this_thread::get_id();
+  });
+}
+
 void Workers::serve() {
   for (;;) {
     std::function<void()> task;
@@ -39,4 +46,4 @@ void Workers::serve() {
   }
 }
 
-}  // namespace zorya::function_host
+}  // namespace zorya::base
