@@ -85,9 +85,9 @@ struct DsqlConnection::State {
         "host",    "port",        "dbname",          "user", "password",
         "sslmode", "sslrootcert", "connect_timeout", nullptr};
     const std::array<const char*, 9> values = {
-        options.endpoint.c_str(), "5432",          "postgres",
-        options.user.c_str(),     token.c_str(),   "verify-full",
-        ca_file.c_str(),          timeout.c_str(), nullptr};
+        options.endpoint.c_str(), options.port.c_str(), "postgres",
+        options.user.c_str(),     token.c_str(),        "verify-full",
+        ca_file.c_str(),          timeout.c_str(),      nullptr};
     connection.reset(PQconnectdbParams(names.data(), values.data(), 0));
     opened = std::chrono::steady_clock::now();
     if (PQstatus(connection.get()) == CONNECTION_OK) return true;
@@ -104,9 +104,10 @@ struct DsqlConnection::State {
         result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char* primary =
         result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const bool lost = PQstatus(connection.get()) != CONNECTION_OK;
     return {"Dsql.Error",
             without_newline(primary != nullptr ? primary : PQerrorMessage(connection.get())),
-            sqlstate == nullptr ? "" : sqlstate, PQstatus(connection.get()) != CONNECTION_OK};
+            sqlstate != nullptr ? sqlstate : (lost ? "08006" : ""), lost};
   }
 };
 

@@ -24,6 +24,7 @@ struct DsqlOptions {
   std::string endpoint;  // <id>.dsql.<region>.on.aws
   std::string region;
   std::string user = "admin";
+  std::string port = "5432";
   /// PEM of the authorities to trust. Empty: PGSSLROOTCERT, else the system's bundle.
   std::string ca_file = {};
   std::chrono::seconds connect_timeout{3};
