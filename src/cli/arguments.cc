@@ -1,5 +1,7 @@
 #include "cli/arguments.h"
 
+#include "query_processor/gate/limit_settings.h"
+
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
@@ -47,6 +49,33 @@ CLI::Option* add_duration(CLI::App& verb, const std::string& name,
         take(*duration);
       },
       help);
+}
+
+// "tables_max=10", lower than the limit is.
+void add_limits(CLI::App& verb, std::map<std::string, int>& limits) {
+  const auto take = [&limits](const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      const std::size_t equals = std::min(text.find('='), text.size());
+      const std::string name = text.substr(0, equals);
+      const int maximum = up_limit_maximum(name);
+      if (maximum == 0) {
+        throw CLI::ValidationError("--limit", "there is no limit '" + name + "'; docs/limits.md");
+      }
+      int value = 0;
+      const char* const end = text.data() + text.size();
+      const auto [rest, error] =
+          std::from_chars(std::min(text.data() + equals + 1, end), end, value);
+      if (error != std::errc{} || rest != end || value < 1 || value > maximum) {
+        throw CLI::ValidationError("--limit",
+                                   "'" + text + "': a value from 1 to " + std::to_string(maximum));
+      }
+      limits[name] = value;
+    }
+  };
+  verb.add_option_function<std::vector<std::string>>("--limit", take,
+                                                     "Lower a limit of the database, for tests")
+      ->take_all()
+      ->type_name("NAME=VALUE");
 }
 
 // CloudFormation's rule.
@@ -99,6 +128,7 @@ void add_up(CLI::App& app, Options& options) {
                 "Take the nearest interpreter if the named one is not installed");
   verb.add_flag("!--no-cgroups", up.use_cgroups,
                 "Do without control groups even where there are some");
+  add_limits(verb, up.limits);
   verb.add_flag("--forced-outcomes", up.forced_outcomes,
                 "Let tests force what commits end in (zorya force, schema zorya)");
 }
@@ -197,6 +227,14 @@ std::filesystem::path default_data_folder(const Surroundings& surroundings) {
     return std::filesystem::path(surroundings.xdg_data_home) / "zorya";
   }
   return std::filesystem::path(surroundings.home) / ".local/share/zorya";
+}
+
+int up_limit_maximum(std::string_view name) {
+  if (const auto* setting = query_processor::gate::limit_setting(name)) return setting->maximum;
+  for (const UpLimit& limit : kMoreUpLimits) {
+    if (limit.name == name) return limit.maximum;
+  }
+  return 0;
 }
 
 std::optional<std::chrono::seconds> parse_duration(std::string_view text) {

@@ -1,15 +1,32 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 namespace zorya::cli {
+
+/// A limit that `up --limit` can lower. Those of the extension are
+/// query_processor/gate/limit_settings.h's.
+struct UpLimit {
+  std::string_view name;
+  int maximum;
+};
+inline constexpr std::array<UpLimit, 4> kMoreUpLimits = {{
+    {"temp_kib_max", 131'072},        // temporary space of a query
+    {"message_bytes_max", 10 << 20},  // one message of a client
+    {"connections_max", 10'000},      // of a cluster
+    {"connection_life_s_max", 3600},
+}};
+/// The largest value of the limit of that name; 0 if there is none.
+int up_limit_maximum(std::string_view name);
 
 /// What every verb takes.
 struct Common {
@@ -27,7 +44,8 @@ struct UpArguments {
   std::map<std::string, std::filesystem::path> runtimes{};
   bool nearest_runtime = false;
   bool use_cgroups = true;
-  bool forced_outcomes = false;  // sessions may force what commits end in
+  std::map<std::string, int> limits{};  // lowered for tests: name of kUpLimits → value
+  bool forced_outcomes = false;         // sessions may force what commits end in
 };
 
 struct InvokeArguments {

@@ -68,6 +68,20 @@ TEST(Arguments, ForceNamesAnOutcomeAndItsCommits) {
   EXPECT_TRUE(verb_of<UpArguments>({"up", "dir", "--forced-outcomes"}).forced_outcomes);
 }
 
+TEST(Arguments, UpLowersLimitsAndRaisesNone) {
+  const auto up = verb_of<UpArguments>(
+      {"up", "d", "--limit", "tables_max=3", "--limit", "message_bytes_max=4096"});
+  EXPECT_EQ(up.limits,
+            (std::map<std::string, int>{{"tables_max", 3}, {"message_bytes_max", 4096}}));
+  EXPECT_EQ(verb_of<UpArguments>({"up", "d", "--limit", "transaction_rows_max=3000"}).limits.size(),
+            1u);
+  for (const char* wrong :
+       {"tables_max", "tables_max=", "tables_max=0", "tables_max=1001", "nothing=1", "=1",
+        "tables_max=3x", "tables_max=99999999999", "connections_max=10001"}) {
+    EXPECT_EQ(exit_code_of({"up", "d", "--limit", wrong}), 2) << wrong;
+  }
+}
+
 TEST(Force, ARequestIsTheSameAfterTheSocket) {
   const auto sent = verb_of<ForceArguments>(
       {"force", "drop", "--at", "after_flush", "--table", "a\"b", "--count", "3"});

@@ -6,6 +6,7 @@
 #include "cli/database_control.h"
 #include "cli/ports.h"
 #include "function_host/host.h"
+#include "query_processor/gate/limit_settings.h"
 
 #include <algorithm>
 #include <chrono>
@@ -48,6 +49,17 @@ std::string fingerprint(const te::FunctionResource& function, const fs::path& ex
   add(spec.code_folder.string());
   add(std::to_string(tree_signature(spec.code_folder, except)));
   return text;
+}
+
+router::Limits router_limits(const std::map<std::string, int>& lowered) {
+  router::Limits limits;
+  for (const auto& [name, value] : lowered) {
+    if (name == "message_bytes_max") limits.message_bytes_max = static_cast<std::uint32_t>(value);
+    if (name == "connections_max")
+      limits.connections_per_cluster_max = static_cast<std::size_t>(value);
+    if (name == "connection_life_s_max") limits.session_life = std::chrono::seconds(value);
+  }
+  return limits;
 }
 
 std::string cluster_label(const te::ClusterResource& cluster) {
@@ -134,6 +146,16 @@ base::Result<void> Instance::start_parts() {
   clusters.library_folder = options_.library_folder;
   clusters.region = options_.region;
   clusters.account = options_.account;
+  for (const auto& [name, value] : options_.arguments.limits) {
+    steps_.say("note",
+               "a limit is lower than the service's: " + name + " " + std::to_string(value));
+    if (query_processor::gate::limit_setting(name) != nullptr) {
+      clusters.server_settings.emplace_back("zorya." + name, std::to_string(value));
+    }
+    if (name == "temp_kib_max") {
+      clusters.server_settings.emplace_back("temp_file_limit", std::to_string(value) + "kB");
+    }
+  }
   if (options_.arguments.forced_outcomes) {
     clusters.server_settings.emplace_back("zorya.forced_outcomes", "on");
     steps_.say("note", "who can log in can force what commits end in: this instance serves tests");
@@ -153,6 +175,7 @@ base::Result<void> Instance::start_router() {
     options.keys = keys_.get();
     options.region = options_.region;
     options.account = options_.account;
+    options.limits = router_limits(options_.arguments.limits);
     options.find_cluster = [this](std::string_view id) -> base::Result<router::BackendTarget> {
       const auto found = clusters_->find(id);
       if (!found) return base::Error{base::Code::kNotFound, "no cluster " + std::string(id), {}};

@@ -42,6 +42,7 @@ void prepare_insert(Relation relation, int count) {
 
 void note_inserted(Relation relation, TupleTableSlot* slot) {
   if (!made_by_us(relation)) backend->write_set.count_rows(1);
+  gate::note_written_row(relation, &slot->tts_tid);
   collect_keys(backend->write_set, relation, slot, nullptr);
 }
 
@@ -263,6 +264,7 @@ TM_Result update_own(Relation relation, Located* located, TupleTableSlot* slot, 
       heap_am()->tuple_update(relation, &located->tid, slot, command, snapshot, InvalidSnapshot,
                               true, failure, mode, new_index_entries);
   if (result == TM_Ok) {
+    gate::note_written_row(relation, &slot->tts_tid);
     TupleTableSlot* before = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
     ExecStoreHeapTuple(&located->tuple, before, false);
     collect_keys(backend->write_set, relation, slot, before);
@@ -329,6 +331,7 @@ void move_row(Relation relation, Located* located, HeapTuple tuple, TupleTableSl
                                                   .key_changed = key_changed});
   insert_near(relation, located, tuple, slot, command);
   hidden->moved_to = row_id(&slot->tts_tid);
+  gate::note_written_row(relation, &slot->tts_tid);
   TupleTableSlot* before = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsHeapTuple);
   ExecStoreHeapTuple(&located->tuple, before, false);
   collect_keys(backend->write_set, relation, slot, before);

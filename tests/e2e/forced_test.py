@@ -2,11 +2,10 @@
 commits fare, in `zorya status`."""
 import json
 import os
-import pathlib
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 
 import psycopg
 import pytest
@@ -27,7 +26,6 @@ Resources:
 
 @pytest.fixture(scope="module")
 def place():
-    import shutil
     folder = scratch_folder()
     (folder / "template.yaml").write_text(TEMPLATE)
     yield folder
@@ -108,7 +106,9 @@ def test_status_tells_how_commits_fare(up):
 def test_an_instance_without_the_option_refuses(place, up):
     """Last: the instance of the others ends, and the same data folder is started again."""
     up.stop()
-    with Up(place, place / "template.yaml") as plain:
+    limits = [word for limit in ("tables_max=4", "transaction_rows_max=5", "message_bytes_max=20000", "temp_kib_max=64")
+              for word in ("--limit", limit)]
+    with Up(place, place / "template.yaml", *limits) as plain:
         refusal = told(plain, "force", "list", code=1)
         assert "the instance was not started for it" in refusal and "--forced-outcomes" in refusal
 
@@ -118,4 +118,19 @@ def test_an_instance_without_the_option_refuses(place, up):
             return caught.value.sqlstate == "3F000"
         wait_until(is_gone, what="the removal of schema zorya")
         assert json.loads(told(plain, "status", "--json"))["forced_outcomes"] is False
+        lowered_limits_hold(plain)
     up.start()
+
+
+def lowered_limits_hold(plain):
+    def refused(statement):
+        with plain.connect(autocommit=True) as admin, pytest.raises(psycopg.Error) as caught:
+            admin.execute(statement)
+        return caught.value.sqlstate, caught.value.diag.message_primary
+    with plain.connect(autocommit=True) as admin:
+        admin.execute("create table fourth(id int primary key)")
+    assert refused("create table fifth(id int primary key)") == ("54000", "creating more than 4 tables not allowed")
+    assert refused("insert into fourth select g from generate_series(1, 6) g") == ("54000", "transaction row limit exceeded")
+    assert refused("select 1 /*" + "x" * 20_000 + "*/") == ("08P01", "invalid message length")
+    assert refused("select g from generate_series(1, 500000) g order by random()") == \
+        ("54000", "query requires more than allowed temp space of 64 KB to execute")

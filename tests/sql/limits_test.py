@@ -1,12 +1,16 @@
-"""Counts of objects, each at its limit and one above. Sizes as documented, texts as recorded (docs/sql.md)."""
+"""Counts of objects and sizes of values and transactions, each at its limit and one above, and lowered by its setting; no client can change
+any. Sizes as documented, texts as recorded (docs/limits.md)."""
+import functools
 import pathlib
+import random
+import re
 import sys
 
 import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.scratch_server import ScratchServer  # noqa: E402
+from support.scratch_server import ROOT, ScratchServer  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +104,9 @@ def values(admin):
 MIB = 1 << 20
 
 
+@functools.cache
 def noise(size: int) -> str:
     """Text that does not compress."""
-    import random
     return random.Random(1).randbytes(size // 2).hex()
 
 
@@ -136,17 +140,236 @@ def test_row_bytes(values):
     assert (caught.value.sqlstate, caught.value.diag.message_primary) == ("54000", "maximum row size exceeded")
 
 
+def told(connection, statement, *parameters) -> tuple[str, str, str | None]:
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(statement, *parameters)
+    return caught.value.sqlstate, caught.value.diag.message_primary, caught.value.diag.message_detail
+
+
+SIZE = "54000", "transaction size limit 10mb exceeded", "Current transaction size 11mb > 10mb"
+
+
 def test_transaction_bytes(values):
     values.execute("BEGIN")
     for number in range(11):
         values.execute("INSERT INTO t (id, s) VALUES (%s, %s)", (number, noise(MIB)))
-    with pytest.raises(psycopg.Error) as caught:
-        values.execute("COMMIT")
-    assert (caught.value.sqlstate, caught.value.diag.message_primary, caught.value.diag.message_detail) == \
-        ("54000", "transaction size limit 10mb exceeded", "Current transaction size 11mb > 10mb")
+    assert told(values, "COMMIT") == SIZE
     assert values.execute("SELECT count(*) FROM t").fetchone() == (0,)
     values.execute("BEGIN")
     for number in range(9):
         values.execute("INSERT INTO t (id, s) VALUES (%s, %s)", (number, noise(MIB)))
     values.execute("COMMIT")
     assert values.execute("SELECT count(*) FROM t").fetchone() == (9,)
+
+
+def test_a_transaction_counts_what_it_leaves(values):
+    """Rows that are replaced or deleted again count once or not at all, and values as they are stored."""
+    values.execute("INSERT INTO t (id) VALUES (0)")
+    values.execute("BEGIN")
+    for number in range(15):
+        values.execute("UPDATE t SET s = %s WHERE id = 0", (noise(MIB),))
+    values.execute("INSERT INTO t (id, s) VALUES (1, %s)", (noise(MIB),))
+    for number in range(15):
+        values.execute("UPDATE t SET s = %s WHERE id = 1", (noise(MIB),))
+    values.execute("COMMIT")
+    values.execute("BEGIN")
+    for number in range(10, 25):
+        values.execute("INSERT INTO t (id, s) VALUES (%s, %s)", (number, noise(MIB)))
+    values.execute("DELETE FROM t WHERE id BETWEEN 10 AND 20")
+    values.execute("COMMIT")
+    values.execute("BEGIN")
+    for number in range(30, 60):
+        values.execute("INSERT INTO t (id, s) VALUES (%s, repeat('x', 1000000))", (number,))
+    values.execute("COMMIT")
+    values.execute("BEGIN")
+    values.execute("UPDATE t SET s2 = repeat('y', 1000000) WHERE id >= 30")
+    values.execute("COMMIT")
+    values.execute("BEGIN")
+    for number in range(30, 41):
+        values.execute("UPDATE t SET s = %s WHERE id = %s", (noise(MIB), number))
+    assert told(values, "COMMIT") == SIZE
+
+
+def test_a_transaction_counts_its_index_entries(values):
+    wide = "x" * 1000
+    values.execute("CREATE TABLE narrow (id int PRIMARY KEY, k text)")
+    values.execute("BEGIN")
+    values.execute("INSERT INTO narrow SELECT g, %s || g FROM generate_series(1, 3000) g", (noise(1000),))
+    values.execute("COMMIT")
+    values.execute("DELETE FROM narrow")
+    for name in ("a", "b", "c"):
+        values.execute(f"CREATE INDEX /*a*/ {name} ON narrow (k)")
+    assert told(values, "INSERT INTO narrow SELECT g, %s || g FROM generate_series(1, 3000) g", (noise(1000),))[:2] == SIZE[:2]
+    values.execute("INSERT INTO narrow SELECT g, %s || g FROM generate_series(1, 2000) g", (wide,))
+    values.execute("DROP TABLE narrow")
+
+
+def test_what_a_transaction_writes_in_all_is_bounded_at_the_statement(values):
+    values.execute("INSERT INTO t (id) VALUES (0)")
+    values.execute("BEGIN")
+    for number in range(39):
+        values.execute("UPDATE t SET s = %s WHERE id = 0", (noise(MIB),))
+    assert told(values, "UPDATE t SET s = %s WHERE id = 0", (noise(MIB),)) == \
+        ("54000", "transaction size limit 10mb exceeded", "Current transaction size 40mb > 10mb")
+    values.execute("ROLLBACK")
+
+
+def test_key_bytes(admin):
+    text = "54000", "key size too large", None
+    admin.execute("CREATE TABLE k (a varchar(2000) PRIMARY KEY, b text, c text, n int)")
+    admin.execute("CREATE INDEX /*a*/ ON k (b, n)")
+    admin.execute("CREATE UNIQUE INDEX /*a*/ ON k (c) WHERE n > 0")
+    admin.execute("CREATE INDEX /*a*/ ON k ((c || c))")
+    longest, longer = noise(1024), noise(1026)[:1025]
+    admin.execute("INSERT INTO k VALUES (%s, %s, 'c', 1)", (longest, longest[:1020]))
+    assert told(admin, "INSERT INTO k VALUES (%s)", (longer,)) == text
+    assert told(admin, "INSERT INTO k VALUES ('x', %s, 'd', 1)", (longest[:1021],)) == text
+    assert told(admin, "UPDATE k SET b = %s", (longest,)) == text
+    assert told(admin, "UPDATE k SET a = %s", (longer,)) == text
+    assert told(admin, "INSERT INTO k VALUES ('x', 'b', %s, 1)", (longer,)) == text
+    assert told(admin, "INSERT INTO k VALUES ('x', 'b', %s, 0)", (longest,)) == text  # twice as long in the expression
+    admin.execute("DROP INDEX k_expr_idx")
+    admin.execute("INSERT INTO k VALUES ('x', 'b', %s, 0)", (longer,))  # not in the partial index
+    assert told(admin, "UPDATE k SET n = 1 WHERE a = 'x'") == text
+    with pytest.raises(psycopg.Error) as caught, admin.cursor().copy("COPY k (a) FROM STDIN") as copy:
+        copy.write_row((longer,))
+    assert (caught.value.sqlstate, caught.value.diag.message_primary) == text[:2]
+    # Never compressed, whatever PostgreSQL would do.
+    assert told(admin, "INSERT INTO k VALUES (repeat('x', 1025))") == text
+    admin.execute("DROP TABLE k")
+
+
+def test_views(admin):
+    literal = "x" * (2 * MIB)
+    assert told(admin, f"CREATE VIEW large AS SELECT '{literal}'") == ("54000", "view definition too large", None)
+    admin.execute(f"CREATE VIEW large AS SELECT '{literal[100:]}' AS c")
+    admin.execute("DROP VIEW large")
+
+
+def test_statistics(admin):
+    admin.execute("CREATE TABLE t (a int, b int, c int)")
+    for number in range(5):
+        admin.execute(f"CREATE STATISTICS s{number} ON a, b FROM t")
+    assert told(admin, "CREATE STATISTICS s5 ON a, b FROM t")[0] == "54000"
+    assert told(admin, "ALTER STATISTICS s0 SET STATISTICS 101")[:2] == \
+        ("22023", "statistics target 101 exceeds maximum allowed value of 100")
+    admin.execute("ALTER STATISTICS s0 SET STATISTICS 100")
+    admin.execute("DROP TABLE t")
+
+
+# ------------------------------------------------------------------ settings
+
+SMALL = {"schemas_max": 2, "tables_max": 3, "views_max": 2, "view_bytes_max": 100, "sequences_max": 2, "columns_max": 4,
+         "indexes_max": 2, "key_columns_max": 2, "declared_key_bytes_max": 100, "statistics_max": 1, "statistics_target_max": 10,
+         "key_bytes_max": 50, "column_bytes_max": 2000, "row_bytes_max": 3000, "transaction_rows_max": 10,
+         "transaction_marks_max": 10, "transaction_mib_max": 1, "transaction_hard_mib_max": 2, "transaction_age_s_max": 200}
+
+
+@pytest.fixture(scope="module")
+def small():
+    settings = {f"zorya.{name}": str(value) for name, value in SMALL.items()} | {"zorya.transaction_rows_max": "3000"}
+    with ScratchServer(settings=settings) as server:
+        yield server
+
+
+def test_each_limit_has_a_setting_that_lowers_it(small):
+    admin = small.connect("admin")
+
+    def refused(statement, state, text):
+        assert told(admin, statement)[:2] == (state, text)
+    admin.execute("CREATE TABLE a (id bigint GENERATED BY DEFAULT AS IDENTITY (CACHE 1) PRIMARY KEY, b varchar(50), c text, d text)")
+    refused("CREATE TABLE b (a int, b int, c int, d int, e int)", "54011", "tables can have at most 4 columns")
+    refused("CREATE TABLE b (LIKE a, e int)", "54011", "tables can have at most 4 columns")
+    refused("ALTER TABLE a ADD COLUMN e int", "54011", "tables can have at most 4 columns")
+    refused("CREATE TABLE b (a int UNIQUE, b int UNIQUE, c int UNIQUE)", "54000", "more than 2 indexes per table are not allowed")
+    refused("CREATE TABLE b (a int, b int, c int, PRIMARY KEY (a, b, c))", "54011",
+            "more than 2 column keys in an index are not supported")
+    refused("CREATE TABLE b (a varchar(101) PRIMARY KEY)", "54000", "key size greater than 100 bytes not supported")
+    refused("CREATE TABLE b (LIKE a INCLUDING ALL, UNIQUE (c), UNIQUE (d))", "54000", "more than 2 indexes per table are not allowed")
+    refused("CREATE SCHEMA s CREATE TABLE b (id int) CREATE TABLE c (id int) CREATE TABLE d (id int)", "54000",
+            "creating more than 3 tables not allowed")
+    admin.execute("CREATE SCHEMA s CREATE TABLE b (id int) CREATE TABLE c (id int)")
+    refused("CREATE TABLE d (id int)", "54000", "creating more than 3 tables not allowed")
+    admin.execute("DROP TABLE s.c")
+    admin.execute("CREATE SEQUENCE q CACHE 1")
+    refused("CREATE SEQUENCE r CACHE 1", "54000", "creating more than 2 sequences is not allowed")
+    refused("CREATE TABLE d (id bigint GENERATED ALWAYS AS IDENTITY (CACHE 1))", "54000",
+            "creating more than 2 sequences is not allowed")
+    refused("CREATE TABLE d (LIKE a INCLUDING IDENTITY)", "54000", "creating more than 2 sequences is not allowed")
+    admin.execute("CREATE SCHEMA s2")
+    refused("CREATE SCHEMA s3", "54000", "more than 2 schemas not allowed")
+    admin.execute("CREATE VIEW v AS SELECT 1 AS x")
+    admin.execute("CREATE VIEW w AS SELECT 1 AS x")
+    refused("CREATE VIEW u AS SELECT 1 AS x", "54000", "creating more than 2 views not allowed")
+    admin.execute("CREATE OR REPLACE VIEW w AS SELECT 2 AS x")
+    refused(f"CREATE OR REPLACE VIEW w AS SELECT {'1 +' * 40} 2 AS x", "54000", "view definition too large")
+    admin.execute("CREATE STATISTICS st ON b, c FROM a")
+    refused("CREATE STATISTICS st2 ON b, c FROM a", "54000", "more than 1 extended statistics per table are not allowed")
+    refused("ALTER STATISTICS st SET STATISTICS 11", "22023", "statistics target 11 exceeds maximum allowed value of 10")
+    admin.execute("CREATE INDEX /*a*/ ON a (b)")
+    refused(f"INSERT INTO a (b) VALUES ('{'x' * 51}')", "22001", "value too long for type character varying(50)")
+    refused("CREATE INDEX /*a*/ ON a (c)", "54000", "more than 2 indexes per table are not allowed")
+    refused(f"INSERT INTO a (c) VALUES ('{noise(2002)}')", "54000", "datatype limit greater than 2000 bytes not supported for text")
+    refused(f"INSERT INTO a (c, d) VALUES ('{noise(2000)}', '{noise(1200)}')", "54000", "maximum row size exceeded")
+    admin.execute("DROP INDEX a_b_idx")
+    admin.execute("CREATE INDEX /*a*/ ON a (c)")
+    refused(f"INSERT INTO a (c) VALUES ('{'x' * 51}')", "54000", "key size too large")
+    admin.execute("DROP INDEX a_c_idx")
+    assert told(admin, f"INSERT INTO a (c) SELECT '{noise(1500)}' FROM generate_series(1, 800)") == \
+        ("54000", "transaction size limit 1mb exceeded", "Current transaction size 2mb > 1mb")
+    admin.execute("BEGIN")
+    refused(f"INSERT INTO a (c) SELECT '{noise(1500)}' FROM generate_series(1, 1600)", "54000", "transaction size limit 1mb exceeded")
+    admin.execute("ROLLBACK")
+    admin.execute("INSERT INTO a (c) SELECT g FROM generate_series(1, 20) g")
+    admin.execute("BEGIN")
+    refused("SELECT * FROM a FOR UPDATE", "54000", "transaction row limit exceeded")
+    admin.execute("ROLLBACK")
+
+
+def settings_of(connection):
+    return dict(connection.execute("SELECT name, setting FROM pg_settings WHERE name LIKE 'zorya.%' OR name = 'temp_file_limit'"
+                                   " ORDER BY name").fetchall())
+
+
+def test_no_client_raises_lowers_or_switches_off_a_limit(small):
+    admin = small.connect("admin")
+    before = settings_of(admin)
+    assert {f"zorya.{name}" for name in SMALL} <= set(before)
+    for name, value in before.items():
+        other = {"on": "off", "off": "on"}.get(value) or str(int(value) - 1)
+        for statement in (f"SET {name} = {other}", f"SET LOCAL {name} = {other}", f"SET SESSION {name} TO DEFAULT", f"RESET {name}",
+                          f"SELECT set_config('{name}', '{other}', false)", f"ALTER ROLE admin SET {name} = {other}",
+                          f"ALTER DATABASE postgres SET {name} = {other}", f"ALTER SYSTEM SET {name} = {other}",
+                          f"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET {name} = {other} AS 'SELECT 1'",
+                          f"UPDATE pg_settings SET setting = '{other}' WHERE name = '{name}'", "DISCARD ALL"):
+            admin.execute("BEGIN")
+            with pytest.raises(psycopg.Error) as caught:
+                admin.execute(statement)
+            assert caught.value.sqlstate in ("0A000", "42501", "25001"), (statement, caught.value)
+            admin.execute("ROLLBACK")
+        with pytest.raises(psycopg.Error):
+            small.connect("admin", options=f"-c {name}={other}")
+    admin.execute("RESET ALL")
+    assert settings_of(admin) == before == settings_of(small.connect("admin"))
+
+
+def test_the_owner_cannot_raise_a_limit_either(small):
+    owner = small.connect()
+    largest = dict(owner.execute("SELECT name, max_val FROM pg_settings WHERE name LIKE 'zorya.%_max'").fetchall())
+    assert len(largest) == len(SMALL)
+    for name, value in largest.items():
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            owner.execute(f"SET {name} = {int(value) + 1}")
+        owner.execute(f"SET {name} = {value}")
+
+
+def test_the_document_names_each_setting_and_a_test_that_is_there():
+    text = (ROOT / "docs" / "limits.md").read_text()
+    for name in SMALL:
+        assert f"`zorya.{name}`" in text, name
+    named = set(re.findall(r"`((?:tests|src)/[\w/.]+)(?:::(\w+))?`", text))
+    assert named
+    for file, test in named:
+        assert (ROOT / file).exists(), file
+        if test:
+            assert re.search(rf"\b{test}\b", (ROOT / file).read_text()), (file, test)

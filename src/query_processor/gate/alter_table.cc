@@ -173,6 +173,7 @@ void check_added_identity(const RangeVar* table, const AlterTableCmd* command) {
     }
   }
   check_sequence_options(castNode(Constraint, command->def)->options, true, true);
+  hold_relation_limit(Limit::kSequences, RELKIND_SEQUENCE);
 }
 
 const AlterTableRule* alter_table_rule(AlterTableType type) {

@@ -35,6 +35,7 @@ void check_grant(Node* node, const StatementContext& context);
 void check_default_privileges(Node* node, const StatementContext& context);
 void check_owner(Node* node, const StatementContext& context);
 void check_set_schema(Node* node, const StatementContext& context);
+void check_create_statistics(Node* node, const StatementContext& context);
 void check_alter_statistics(Node* node, const StatementContext& context);
 
 /// The statement's own text, of a message that may hold several.
@@ -67,9 +68,9 @@ void check_sequence_options(List* options, bool is_identity, bool must_have_cach
 /// nothing will change. May raise what the statement itself would (no schema to create in).
 bool creates_nothing(Node* node);
 
-/// Raises if one more relation of `kind` (RELKIND_...) would be above its limit. `Limit` names
-/// which.
-void hold_relation_limit(Limit limit, char kind);
+/// Raises if `added` more relations of `kind` (RELKIND_...) would be above their limit. `Limit`
+/// names which.
+void hold_relation_limit(Limit limit, char kind, int added = 1);
 void hold_schema_limit();
 
 }  // namespace zorya::query_processor::gate

@@ -8,6 +8,7 @@ extern "C" {
 #include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 }
 
 namespace zorya::query_processor::gate {
@@ -51,21 +52,29 @@ void check_table_key(const Constraint* constraint, List* columns, const ColumnDe
   hold_limit(Limit::kKeyWidth, width);
 }
 
-/// Refuses a constraint of CREATE TABLE; counts those that make an index.
+/// What a CREATE TABLE makes.
+struct Made {
+  int columns = 0;
+  int indexes = 0;
+  int sequences = 0;
+};
+
+/// Refuses a constraint of CREATE TABLE; counts what it makes.
 void check_table_constraint(const Constraint* constraint, List* columns,
-                            const ColumnDef* own_column, int* index_count) {
+                            const ColumnDef* own_column, Made* made) {
   switch (constraint->contype) {
     case CONSTR_EXCLUSION:
       refuse(Clause::kExclude);
     case CONSTR_PRIMARY:
     case CONSTR_UNIQUE:
-      ++*index_count;
+      ++made->indexes;
       return check_table_key(constraint, columns, own_column);
     case CONSTR_IDENTITY: {
       const Oid type = own_column == nullptr ? InvalidOid : check_column_type(own_column->typeName);
       if (OidIsValid(type) && type != INT8OID) {
         refuse_text(psprintf(clause_rule(Clause::kIdentityType).text, format_type_be(type)));
       }
+      ++made->sequences;
       return check_sequence_options(constraint->options, true, true);
     }
     default:
@@ -91,19 +100,19 @@ void check_column_constraint_order(List* constraints) {
   }
 }
 
-void check_column(ColumnDef* column, List* columns, int* index_count) {
+void check_column(ColumnDef* column, List* columns, Made* made) {
   check_column_type(column->typeName);
   if (column->compression != nullptr) refuse(Clause::kCompression);
   check_collate(column->collClause);
   check_column_constraint_order(column->constraints);
   ListCell* cell;
   foreach (cell, column->constraints) {
-    check_table_constraint(lfirst_node(Constraint, cell), columns, column, index_count);
+    check_table_constraint(lfirst_node(Constraint, cell), columns, column, made);
   }
 }
 
 /// LIKE takes over types that no column may have, from a catalogue or a view.
-void check_like(const TableLikeClause* like) {
+void check_like(const TableLikeClause* like, Made* made) {
   constexpr bits32 kTakenOptions = CREATE_TABLE_LIKE_COMMENTS | CREATE_TABLE_LIKE_CONSTRAINTS |
                                    CREATE_TABLE_LIKE_DEFAULTS | CREATE_TABLE_LIKE_GENERATED |
                                    CREATE_TABLE_LIKE_IDENTITY | CREATE_TABLE_LIKE_INDEXES |
@@ -117,11 +126,16 @@ void check_like(const TableLikeClause* like) {
   for (int i = 0; i < columns->natts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(columns, i);
     if (column->attisdropped) continue;
+    ++made->columns;
+    if (column->attidentity != '\0' && (like->options & CREATE_TABLE_LIKE_IDENTITY) != 0)
+      ++made->sequences;
     auto* type = makeNode(TypeName);
     type->typeOid = column->atttypid;
     type->typemod = column->atttypmod;
     check_column_type(type);
   }
+  if ((like->options & CREATE_TABLE_LIKE_INDEXES) != 0)
+    made->indexes += list_length(RelationGetIndexList(source));
   table_close(source, NoLock);
 }
 
@@ -142,24 +156,24 @@ void check_create_table_clauses(const CreateStmt* statement) {
 void check_create_table(Node* node, const StatementContext& /*context*/) {
   auto* statement = castNode(CreateStmt, node);
   check_create_table_clauses(statement);
-  int column_count = 0;
-  int index_count = 0;
+  Made made;
   ListCell* cell;
   foreach (cell, statement->tableElts) {
     auto* element = static_cast<Node*>(lfirst(cell));
     if (IsA(element, ColumnDef)) {
-      ++column_count;
-      check_column(castNode(ColumnDef, element), statement->tableElts, &index_count);
+      ++made.columns;
+      check_column(castNode(ColumnDef, element), statement->tableElts, &made);
     } else if (IsA(element, TableLikeClause)) {
-      check_like(castNode(TableLikeClause, element));
+      check_like(castNode(TableLikeClause, element), &made);
     } else if (IsA(element, Constraint)) {
-      check_table_constraint(castNode(Constraint, element), statement->tableElts, nullptr,
-                             &index_count);
+      check_table_constraint(castNode(Constraint, element), statement->tableElts, nullptr, &made);
     }
   }
-  hold_limit(Limit::kColumns, column_count);
-  hold_limit(Limit::kIndexes, index_count);
-  if (!creates_nothing(node)) hold_relation_limit(Limit::kTables, RELKIND_RELATION);
+  hold_limit(Limit::kColumns, made.columns);
+  hold_limit(Limit::kIndexes, made.indexes);
+  if (creates_nothing(node)) return;
+  hold_relation_limit(Limit::kTables, RELKIND_RELATION);
+  if (made.sequences > 0) hold_relation_limit(Limit::kSequences, RELKIND_SEQUENCE, made.sequences);
 }
 
 }  // namespace zorya::query_processor::gate

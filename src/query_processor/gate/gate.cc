@@ -173,6 +173,7 @@ void on_executor_start(QueryDesc* query, int flags) {
 }
 
 void define_settings() {
+  define_limit_settings();
   DefineCustomBoolVariable("zorya.gate", "Refuses what the service refuses.", nullptr, &gate_is_on,
                            true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("dsql.enable_batched_nestloop", "Accepted, without effect.", nullptr,

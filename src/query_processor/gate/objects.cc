@@ -23,7 +23,6 @@ namespace zorya::query_processor::gate {
 namespace {
 
 constexpr int64 kBigCache = 65536;
-constexpr int kStatisticsTargetLimit = 100;
 
 bool is_system_schema(const char* name) {
   return name != nullptr && (strcmp(name, "public") == 0 || strcmp(name, "sys") == 0);
@@ -76,24 +75,24 @@ void check_schema_element(Node* element, const StatementContext& context) {
   refuse_text("unsupported statement: CreateSchema");
 }
 
-/// Rows of a catalogue that `accepts` likes, with what is committed by now.
-template <typename Accepts>
-int count_rows(Oid catalogue, Accepts accepts) {
-  Relation relation = table_open(catalogue, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, nullptr, 0, nullptr);
-  int count = 0;
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    if (accepts(tuple)) ++count;
+/// What CREATE SCHEMA makes at once counts together.
+void hold_element_limits(List* elements) {
+  struct Kind {
+    NodeTag tag;
+    Limit limit;
+    char relkind;
+  };
+  static constexpr Kind kKinds[] = {{T_CreateStmt, Limit::kTables, RELKIND_RELATION},
+                                    {T_ViewStmt, Limit::kViews, RELKIND_VIEW},
+                                    {T_CreateSeqStmt, Limit::kSequences, RELKIND_SEQUENCE}};
+  for (const Kind& kind : kKinds) {
+    int count = 0;
+    ListCell* cell;
+    foreach (cell, elements) {
+      if (nodeTag(lfirst(cell)) == kind.tag) ++count;
+    }
+    if (count > 1) hold_relation_limit(kind.limit, kind.relkind, count);
   }
-  systable_endscan(scan);
-  table_close(relation, AccessShareLock);
-  return count;
-}
-
-/// What a user made: the objects of the template lie below FirstNormalObjectId or in sys.
-bool is_user_relation(Form_pg_class relation, Oid sys) {
-  return relation->oid >= FirstNormalObjectId && relation->relnamespace != sys &&
-         relation->relnamespace != PG_TOAST_NAMESPACE;
 }
 
 void check_language(List* options) {
@@ -142,25 +141,6 @@ void check_sequence_options(List* options, bool is_identity, bool must_have_cach
   check_sequence_cache(options, is_identity, must_have_cache);
 }
 
-void hold_relation_limit(Limit limit, char kind) {
-  const Oid sys = get_namespace_oid("sys", true);
-  const int count = count_rows(RelationRelationId, [kind, sys](HeapTuple tuple) {
-    auto* relation = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    return relation->relkind == kind && is_user_relation(relation, sys);
-  });
-  hold_limit(limit, count + 1);
-}
-
-void hold_schema_limit() {
-  const int count = count_rows(NamespaceRelationId, [](HeapTuple tuple) {
-    auto* schema = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(tuple));
-    // Those of the owner are the system's: sys, and zorya where tests force outcomes.
-    return schema->oid >= FirstNormalObjectId && schema->nspowner != BOOTSTRAP_SUPERUSERID &&
-           !is_system_schema(NameStr(schema->nspname));
-  });
-  hold_limit(Limit::kSchemas, count + 1);
-}
-
 bool relation_exists(const RangeVar* relation) {
   return OidIsValid(get_relname_relid(relation->relname, RangeVarGetCreationNamespace(relation)));
 }
@@ -190,7 +170,9 @@ void check_create_schema(Node* node, const StatementContext& context) {
   ListCell* cell;
   foreach (cell, statement->schemaElts)
     check_schema_element(static_cast<Node*>(lfirst(cell)), context);
-  if (!creates_nothing(node)) hold_schema_limit();
+  if (creates_nothing(node)) return;
+  hold_schema_limit();
+  hold_element_limits(statement->schemaElts);
 }
 
 void check_create_sequence(Node* node, const StatementContext& /*context*/) {
@@ -216,11 +198,13 @@ void check_alter_domain(Node* node, const StatementContext& /*context*/) {
   if (subtype != 'T' && subtype != 'N' && subtype != 'X') refuse(Clause::kAlterDomain);
 }
 
-void check_create_view(Node* node, const StatementContext& /*context*/) {
+void check_create_view(Node* node, const StatementContext& context) {
   const auto* statement = castNode(ViewStmt, node);
   refuse_temporary(statement->view, Clause::kTemporaryView);
   if (statement->options != NIL) refuse(Clause::kViewOptions);
-  hold_relation_limit(Limit::kViews, RELKIND_VIEW);
+  hold_limit(Limit::kViewBytes, static_cast<std::int64_t>(statement_text(context).size()));
+  const bool is_new = !statement->replace || !relation_exists(statement->view);
+  if (is_new) hold_relation_limit(Limit::kViews, RELKIND_VIEW);
 }
 
 void check_create_function(Node* node, const StatementContext& /*context*/) {
@@ -304,11 +288,11 @@ void check_set_schema(Node* node, const StatementContext& /*context*/) {
 
 void check_alter_statistics(Node* node, const StatementContext& /*context*/) {
   const int target = castNode(AlterStatsStmt, node)->stxstattarget;
-  if (target > kStatisticsTargetLimit) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("statistics target %d exceeds maximum allowed value of %d", target,
-                           kStatisticsTargetLimit)));
-  }
+  const int most = limit_in_force(Limit::kStatisticsTarget);
+  if (target <= most) return;
+  const LimitRule& rule = limit_rule(Limit::kStatisticsTarget);
+  ereport(ERROR,
+          (errcode(rule.sqlstate), errmsg_internal("%s", psprintf(rule.text, target, most))));
 }
 
 }  // namespace zorya::query_processor::gate

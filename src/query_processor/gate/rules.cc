@@ -147,23 +147,6 @@ constexpr TypeRule kTypes[] = {
     {JSONBOID, "jsonb", false},
 };
 
-constexpr int kTooMany = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
-// In the order of the enumeration. Sizes as documented, texts as recorded.
-constexpr LimitRule kLimits[] = {
-    {"schemas, without public and sys", 10, kTooMany, "more than 10 schemas not allowed", kD},
-    {"tables", 1000, kTooMany, "creating more than 1000 tables not allowed", kD},
-    {"views", 5000, kTooMany, "creating more than 5000 views not allowed", kD},
-    {"sequences", 5000, kTooMany, "creating more than 5000 sequences is not allowed", kD},
-    {"columns of a table", 255, ERRCODE_TOO_MANY_COLUMNS, "tables can have at most 255 columns",
-     kD},
-    {"indexes of a table", 24, kTooMany, "more than 24 indexes per table are not allowed", kR},
-    {"columns of a key", 8, ERRCODE_TOO_MANY_COLUMNS,
-     "more than 8 column keys in an index are not supported", kR},
-    {"declared bytes of a key's char and varchar columns", 2000, kTooMany,
-     "key size greater than 2000 bytes not supported", kR},
-};
-static_assert(std::size(kLimits) == static_cast<std::size_t>(Limit::kCount));
-
 constexpr ObjectRule kObjects[] = {
     {OBJECT_TABLE, "TABLE", kDrop | kRename | kComment | kGrant | kSetSchema | kDefaultPrivileges},
     {OBJECT_COLUMN, "COLUMN", kRename | kComment},
@@ -187,7 +170,6 @@ constexpr ObjectRule kObjects[] = {
 std::span<const ObjectRule> object_rules() { return kObjects; }
 std::span<const TypeRule> type_rules() { return kTypes; }
 const ClauseRule& clause_rule(Clause clause) { return kClauses[static_cast<std::size_t>(clause)]; }
-const LimitRule& limit_rule(Limit limit) { return kLimits[static_cast<std::size_t>(limit)]; }
 
 bool takes(Verb verb, ObjectType type) {
   for (const ObjectRule& rule : kObjects) {
@@ -203,12 +185,6 @@ void refuse(Clause clause) {
 
 void refuse_text(const char* message) {
   ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg_internal("%s", message)));
-}
-
-void hold_limit(Limit limit, int count) {
-  const LimitRule& rule = limit_rule(limit);
-  if (count > rule.limit)
-    ereport(ERROR, (errcode(rule.sqlstate), errmsg_internal("%s", rule.text)));
 }
 
 }  // namespace zorya::query_processor::gate

@@ -89,9 +89,10 @@ struct TypeRule {
 };
 std::span<const TypeRule> type_rules();
 
-/// A named limit with its text; `{}` in none of them: counts are printed by the text itself.
+/// A named limit with its text, in which `%d` is the limit.
 struct LimitRule {
   const char* what;
+  const char* setting;  // of PostgreSQL, which can lower it
   int limit;
   int sqlstate;
   const char* text;
@@ -101,14 +102,26 @@ enum class Limit : std::uint8_t {
   kSchemas,
   kTables,
   kViews,
+  kViewBytes,
   kSequences,
   kColumns,
   kIndexes,
   kKeyColumns,
   kKeyWidth,
+  kStatistics,
+  kStatisticsTarget,
+  kKeyBytes,
+  kColumnBytes,
+  kRowBytes,
+  kTransactionMib,
+  kTransactionHardMib,
   kCount
 };
 const LimitRule& limit_rule(Limit limit);
+/// What holds on this server: the limit, or less.
+int limit_in_force(Limit limit);
+/// Defines the settings. Once, at load.
+void define_limit_settings();
 
 /// A clause inside statements that are taken: what SELECT, CREATE TABLE, CREATE INDEX ... refuse.
 struct ClauseRule {
@@ -186,7 +199,7 @@ const ClauseRule& clause_rule(Clause clause);
 [[noreturn]] void refuse(Clause clause);
 /// Raises 0A000 with `message`.
 [[noreturn]] void refuse_text(const char* message);
-/// Raises the limit's error if `count` is above it.
-void hold_limit(Limit limit, int count);
+/// Raises the limit's error if `count` is above it. For texts with no more than one `%d`.
+void hold_limit(Limit limit, std::int64_t count);
 
 }  // namespace zorya::query_processor::gate

@@ -87,6 +87,15 @@ void put_objects(ReturnSetInfo* out) {
   }
 }
 
+/// With the limit where the text names it; of two numbers the second is the limit.
+const char* limit_text(const LimitRule& rule) {
+  if (strstr(rule.text, "%s") != nullptr) return psprintf(rule.text, rule.limit, "text");
+  const char* first = strstr(rule.text, "%d");
+  if (first != nullptr && strstr(first + 1, "%d") != nullptr)
+    return psprintf(rule.text, rule.limit + 1, rule.limit);
+  return psprintf(rule.text, rule.limit);
+}
+
 void put_rest(ReturnSetInfo* out) {
   for (int i = 0; i < static_cast<int>(Clause::kCount); ++i) {
     const ClauseRule& rule = clause_rule(static_cast<Clause>(i));
@@ -98,8 +107,8 @@ void put_rest(ReturnSetInfo* out) {
   }
   for (int i = 0; i < static_cast<int>(Limit::kCount); ++i) {
     const LimitRule& rule = limit_rule(static_cast<Limit>(i));
-    put(out,
-        {"limit", rule.what, psprintf("%d", rule.limit), rule.sqlstate, rule.text, rule.source});
+    put(out, {"limit", rule.what, psprintf("%d", rule.limit), rule.sqlstate, limit_text(rule),
+              rule.source});
   }
   for (const std::string_view name : kSettableParameters) {
     put(out, {"SET", pstrdup(name.data()), "taken", 0, nullptr, Source::kRecorded});

@@ -57,7 +57,8 @@ constexpr StatementRule kStatements[] = {
     {T_AlterOwnerStmt, "AlterOwner", "ALTER ... OWNER TO", kDdl, check_owner, nullptr, kD},
     {T_AlterObjectSchemaStmt, "AlterObjectSchema", "ALTER ... SET SCHEMA", kDdl, check_set_schema,
      nullptr, kD},
-    {T_CreateStatsStmt, "CreateStats", "CREATE STATISTICS", kDdl, nullptr, nullptr, kD},
+    {T_CreateStatsStmt, "CreateStats", "CREATE STATISTICS", kDdl, check_create_statistics, nullptr,
+     kD},
     {T_AlterStatsStmt, "AlterStats", "ALTER STATISTICS", kDdl, check_alter_statistics, nullptr, kD},
 
     {T_CreateRoleStmt, "CreateRole", "CREATE ROLE, USER", kNotYet, nullptr,

@@ -23,6 +23,12 @@ inline bool fetch_any(Relation relation, HeapTuple tuple, Buffer* buffer) {
   return heap_fetch(relation, SnapshotAny, tuple, buffer, false);
 }
 
+/// The version of the row at tuple->t_self that this transaction wrote and did not change since,
+/// pinned in *buffer. False if it is gone.
+inline bool fetch_own(Relation relation, HeapTuple tuple, Buffer* buffer) {
+  return heap_fetch(relation, SnapshotSelf, tuple, buffer, false);
+}
+
 /// Never waits. 16: heap_update takes TU_UpdateIndexes*.
 inline TM_Result update_row(Relation relation, ItemPointer tid, HeapTuple tuple, CommandId command,
                             TM_FailureData* failure) {
