@@ -142,6 +142,33 @@ def test_in_a_block_the_next_statement_or_commit_tells(sessions):
             assert outcome(sessions.one, "SELECT * FROM t") == DONE
 
 
+@pytest.mark.parametrize("statement,told", [("INSERT INTO t VALUES (1, 1)", True), ("SELECT * FROM t", False)])
+def test_a_writer_outside_of_a_block_is_told_by_the_verdict(sessions, statement, told):
+    """Its statement is done and its COMMIT, the Sync, still to come; a reader has nothing to commit."""
+    pgconn = sessions.one.pgconn
+    pgconn.enter_pipeline_mode()
+    pgconn.send_query_params(statement.encode(), None)
+    pgconn.send_flush_request()
+    while pgconn.flush():
+        pass
+    assert pgconn.get_result().error_message == b"" and pgconn.get_result() is None
+    sessions.other.execute("GRANT INSERT ON t TO app")
+    pgconn.pipeline_sync()
+    while pgconn.flush():
+        pass
+    states = []
+    while not states or states[-1] != psycopg.pq.ExecStatus.PIPELINE_SYNC:
+        result = pgconn.get_result()
+        if result is not None:
+            states.append(result.status)
+            if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+                assert result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) == b"40001"
+    pgconn.exit_pipeline_mode()
+    assert (psycopg.pq.ExecStatus.FATAL_ERROR in states) == told
+    assert sessions.other.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    assert outcome(sessions.one, "SELECT * FROM t") == (DONE if told else OC001)
+
+
 def test_an_empty_block_has_used_nothing(sessions):
     sessions.one.execute("BEGIN")
     sessions.other.execute("GRANT SELECT ON t TO app")

@@ -45,7 +45,7 @@ bool is_told_by_router(int sqlstate) {
          sqlstate == ERRCODE_QUERY_CANCELED;
 }
 
-bool changes_data(const Node* statement) {
+bool changes_data(Node* statement) {
   switch (nodeTag(statement)) {
     case T_InsertStmt:
     case T_UpdateStmt:
