@@ -76,6 +76,7 @@ void UsedRelations::add(RelationId relation) noexcept {
 }
 
 CatalogueVersion UsedRelations::last_change(const CatalogueHistory& history) const noexcept {
+  if (count_ == 0) return 0;
   if (uses_everything_) return history.last_change();
   CatalogueVersion last = history.changed_for_all();
   for (const RelationId relation : slots_) {

@@ -23,7 +23,7 @@ class CatalogueHistory {
   void begin_at(CatalogueVersion version) noexcept;
   /// `relation` is changed, or gone, as of `version`, which is no less than any before.
   void note_change(RelationId relation, CatalogueVersion version) noexcept;
-  /// Something changed that every session may use: a schema, a function, a role.
+  /// Something changed that every session with a relation may use: a schema, a function, a role.
   void note_change_for_all(CatalogueVersion version) noexcept;
   /// `relation` is made by the transaction with the full id `maker`, which commits at `version` or
   /// later.
@@ -31,7 +31,7 @@ class CatalogueHistory {
 
   /// The last change that touches `relation`; 0 if there is none since begin_at.
   [[nodiscard]] CatalogueVersion changed(RelationId relation) const noexcept;
-  /// The last change that touches everybody: of what all use, or of what is forgotten.
+  /// The last change that touches whoever uses anything: of what all use, or of what is forgotten.
   [[nodiscard]] CatalogueVersion changed_for_all() const noexcept { return changed_for_all_; }
   /// The last change of anything.
   [[nodiscard]] CatalogueVersion last_change() const noexcept { return last_change_; }
@@ -61,7 +61,7 @@ class UsedRelations {
   static constexpr std::size_t kRelationsMax = 512;
 
   void add(RelationId relation) noexcept;
-  /// The last change in `history` that touches what is used here.
+  /// The last change in `history` that touches what is used here; 0 if nothing is.
   [[nodiscard]] CatalogueVersion last_change(const CatalogueHistory& history) const noexcept;
 
  private:

@@ -20,6 +20,8 @@ struct CatalogueHistoryTest : ::testing::Test {
 
 TEST_F(CatalogueHistoryTest, WhoHasSeenLessThanTheStartIsOutOfDate) {
   EXPECT_EQ(history->changed_for_all(), kStart);
+  EXPECT_EQ(used.last_change(*history), 0U);
+  used.add(kTable);
   EXPECT_EQ(used.last_change(*history), kStart);
   EXPECT_EQ(history->changed(kTable), 0U);
 }
@@ -35,8 +37,10 @@ TEST_F(CatalogueHistoryTest, AChangeTouchesWhoUsesTheRelation) {
   EXPECT_EQ(history->last_change(), kStart + 3);
 }
 
-TEST_F(CatalogueHistoryTest, AChangeForAllTouchesEverybody) {
+TEST_F(CatalogueHistoryTest, AChangeForAllTouchesWhoeverUsesAnything) {
   history->note_change_for_all(kStart + 1);
+  EXPECT_EQ(used.last_change(*history), 0U);
+  used.add(kTable);
   EXPECT_EQ(used.last_change(*history), kStart + 1);
 }
 

@@ -189,6 +189,16 @@ def test_a_session_that_has_not_looked_yet_is_up_to_date(sessions):
     assert outcome(late, "SELECT w FROM t") == DONE
 
 
+def test_a_session_that_uses_no_table_has_nothing_to_be_told(sessions):
+    """So with health checks of pools, and the session router's own connection."""
+    idle = sessions.server.connect("admin")
+    idle.execute("SELECT 1")
+    for change in ("ALTER TABLE t ADD COLUMN w int", "GRANT USAGE ON SCHEMA extra TO app", "DROP FUNCTION f()"):
+        sessions.other.execute(change)
+        assert outcome(idle, "SELECT 1") == DONE
+    assert outcome(sessions.one, "SELECT 1") == OC001
+
+
 def test_a_change_of_what_the_statement_touches_first_now_is_told(sessions):
     sessions.other.execute("ALTER TABLE apart ADD COLUMN w int")
     assert outcome(sessions.one, "SELECT w FROM apart") == OC001
