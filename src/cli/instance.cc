@@ -55,6 +55,7 @@ router::Limits router_limits(const std::map<std::string, int>& lowered) {
   router::Limits limits;
   for (const auto& [name, value] : lowered) {
     if (name == "message_bytes_max") limits.message_bytes_max = static_cast<std::uint32_t>(value);
+    if (name == "transaction_age_s_max") limits.transaction_age_max = std::chrono::seconds(value);
     if (name == "connections_max")
       limits.connections_per_cluster_max = static_cast<std::size_t>(value);
     if (name == "connection_life_s_max") limits.session_life = std::chrono::seconds(value);

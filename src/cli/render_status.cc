@@ -98,6 +98,17 @@ void add_commit_path(const json::value& cluster, std::string& text) {
   text.back() = '\n';
 }
 
+// What schema changes did to sessions in their way.
+void add_wounds(const json::value& status, std::string& text) {
+  const std::int64_t ended =
+      number_at(status, "/wounds/rolled_back") + number_at(status, "/wounds/copies_failed") +
+      number_at(status, "/wounds/cancelled") + number_at(status, "/wounds/terminated");
+  text += "wounds      " + std::to_string(ended) + " by schema changes, " +
+          std::to_string(number_at(status, "/wounds/aged")) + " by age; " +
+          std::to_string(number_at(status, "/wounds/waits_at_bound")) + " waits met the bound; " +
+          std::to_string(number_at(status, "/wounds/backends_lost")) + " backends lost\n";
+}
+
 void add_status_clusters(const json::value& status, std::string& text) {
   for (const json::value& cluster : list_at(status, "/clusters")) {
     text += "cluster     " + text_at(cluster, "/id") + "  " + text_at(cluster, "/state");
@@ -159,6 +170,7 @@ std::string status_lines(std::string_view status_json, std::uint64_t memory_byte
   }
   text += "sessions    " + text_at(status, "/sessions/open") + " open, " +
           text_at(status, "/sessions/refused") + " refused\n";
+  add_wounds(status, text);
   text += "environments " + text_at(status, "/environments/busy") + " busy, " +
           text_at(status, "/environments/idle") + " idle, " +
           text_at(status, "/environments/parked") + " parked\n";

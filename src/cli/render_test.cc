@@ -93,7 +93,8 @@ TEST(Render, StatusSaysThatNothingListensForAwsApis) {
 
 TEST(Render, StatusTellsHowCommitsFare) {
   const std::string text = status_lines(
-      R"({"forced_outcomes":true,"clusters":[{"id":"c","state":"ACTIVE","endpoint":"e","commit_path":{
+      R"({"forced_outcomes":true,"wounds":{"rolled_back":2,"copies_failed":0,"cancelled":1,"terminated":1,"aged":3,
+        "told":5,"waits_at_bound":6,"backends_lost":7},"clusters":[{"id":"c","state":"ACTIVE","endpoint":"e","commit_path":{
         "figures":{"committed":12,"conflicts":3,"apply_failures":0,"recent_keys":7,"recent_keys_bytes":4096},
         "conflicts":[{"table_name":"public.t","kind":"key","conflicts":1},
                      {"table_name":"public.t","kind":"row","conflicts":2},
@@ -108,6 +109,10 @@ TEST(Render, StatusTellsHowCommitsFare) {
   EXPECT_NE(text.find("conflicts public.t row 2, public.t key 1, ? schema 1\n"), std::string::npos);
   EXPECT_NE(
       text.find("verdict < 1 us, 99 % < 4 us; apply -, 99 % -; flush < 2.0 ms, 99 % over 33 s"),
+      std::string::npos);
+  EXPECT_NE(
+      text.find(
+          "wounds      4 by schema changes, 3 by age; 6 waits met the bound; 7 backends lost"),
       std::string::npos);
   EXPECT_NE(text.find("not known: asleep"), std::string::npos);
   EXPECT_NE(text.find("outcomes can be forced"), std::string::npos);

@@ -96,7 +96,16 @@ def test_status_tells_how_commits_fare(up):
         assert {"table_name": "public.seen", "kind": "row", "conflicts": 1}.items() <= \
             next(row for row in path["conflicts"] if row["table_name"] == "public.seen").items()
         assert {row["part"] for row in path["times"]} == {"verdict", "apply", "flush"}
+        wounds = json.loads(told(up, "status", "--json"))["wounds"]
+        assert {"rolled_back", "cancelled", "terminated", "aged", "told", "waits_at_bound", "backends_lost"} <= set(wounds)
+        admin.execute("begin")
+        admin.execute("select * from seen")
+        other.execute("alter table seen add column w int")
+        admin.execute("rollback")
+        after = json.loads(told(up, "status", "--json"))["wounds"]
+        assert after["rolled_back"] == wounds["rolled_back"] + 1
         text = told(up, "status")
+        assert re.search(r"wounds +[1-9]\d* by schema changes", text)
         assert re.search(r"\d+ committed, \d+ conflicts, heap disagreed 0 times", text)
         assert re.search(r"conflicts .*public\.seen row 1", text)
         assert re.search(r"verdict < .*; apply < .*; flush < ", text)
@@ -106,7 +115,8 @@ def test_status_tells_how_commits_fare(up):
 def test_an_instance_without_the_option_refuses(place, up):
     """Last: the instance of the others ends, and the same data folder is started again."""
     up.stop()
-    limits = [word for limit in ("tables_max=4", "transaction_rows_max=5", "message_bytes_max=20000", "temp_kib_max=64")
+    limits = [word for limit in ("tables_max=4", "transaction_rows_max=5", "message_bytes_max=20000", "temp_kib_max=64",
+                            "transaction_age_s_max=1")
               for word in ("--limit", limit)]
     with Up(place, place / "template.yaml", *limits) as plain:
         refusal = told(plain, "force", "list", code=1)
@@ -131,6 +141,14 @@ def lowered_limits_hold(plain):
         admin.execute("create table fourth(id int primary key)")
     assert refused("create table fifth(id int primary key)") == ("54000", "creating more than 4 tables not allowed")
     assert refused("insert into fourth select g from generate_series(1, 6) g") == ("54000", "transaction row limit exceeded")
+    with plain.connect(autocommit=True) as admin:
+        admin.execute("begin")
+        admin.execute("select * from fourth")
+        wait_until(lambda: json.loads(told(plain, "status", "--json"))["wounds"]["aged"] == 1, what="the end of an idle transaction")
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="transaction age limit of 1s exceeded"):
+            admin.execute("select 1")
+        admin.execute("rollback")
+        admin.execute("select 1")
     assert refused("select 1 /*" + "x" * 20_000 + "*/") == ("08P01", "invalid message length")
     assert refused("select g from generate_series(1, 500000) g order by random()") == \
         ("54000", "query requires more than allowed temp space of 64 KB to execute")
