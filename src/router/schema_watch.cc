@@ -141,7 +141,8 @@ asio::awaitable<void> SchemaWatch::wound(ControlLink::LockHolder holder) {
   const auto at = now();
   Holder view;
   view.is_session = session != nullptr;
-  view.is_autovacuum = holder.kind == "autovacuum worker";
+  // A background job gives way to a cancel as autovacuum does, and is done again.
+  view.is_autovacuum = holder.kind == "autovacuum worker" || holder.kind == "zorya job worker";
   view.waits_for_client = holder.wait == "ClientRead";
   view.last = wound.last;
   if (wound.last != Verb::kNone) {

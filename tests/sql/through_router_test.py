@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.jobs import change, wait_until  # noqa: E402
 from support.open_change import OpenChange  # noqa: E402
 from support.router import RunningRouter  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
@@ -62,6 +63,24 @@ def test_a_validation_is_a_job(session):
         ("0A000", "unsupported ALTER TABLE VALIDATE CONSTRAINT statement")
     cursor = session.execute("ALTER TABLE ASYNC t VALIDATE CONSTRAINT positive")
     assert session.execute("CALL sys.wait_for_job(%s)", (job_of(cursor),)).fetchone() == (True,)
+
+
+def test_a_schema_change_passes_a_build_that_waits(router, session):
+    """An idle reader elsewhere keeps the build from its end; the schema change interrupts the build, not the reader."""
+    with router.connect(autocommit=True) as reader:
+        reader.execute("CREATE TABLE aside (id int PRIMARY KEY)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM aside")
+        session.execute("INSERT INTO t SELECT g, g, repeat('x', 200) FROM generate_series(1, 2000) g")
+        job = job_of(session.execute("CREATE INDEX ASYNC i ON t (v)"))
+        for column in ("a", "b"):
+            wait_until(lambda: session.execute("SELECT status FROM sys.jobs WHERE job_id = %s", (job,)).fetchone() ==
+                       ("processing",), "the build")
+            change(session, f"ALTER TABLE t ADD COLUMN {column} int")
+        assert session.execute("SELECT status FROM sys.jobs WHERE job_id = %s", (job,)).fetchone() == ("processing",)
+        reader.execute("COMMIT")
+        assert session.execute("CALL sys.wait_for_job(%s)", (job,)).fetchone() == (True,)
+        reader.execute("DROP TABLE aside")
 
 
 def test_words_that_postgresql_lacks(session):
