@@ -5,8 +5,13 @@
 #include "query_processor/gate/version.h"
 #include "query_processor/session.h"
 
+// GSSAPI's headers are another package; PostgreSQL keeps the layout of its structs without them.
+#undef ENABLE_GSS
+
 extern "C" {
+#include "libpq/auth.h"
 #include "miscadmin.h"
+#include "replication/walsender.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -31,6 +36,19 @@ void report_version_number(int number) {
   *variable->variable = number;
 }
 
+void report_version(const char* name, int number) {
+  SetConfigOption("server_version", name, PGC_INTERNAL, PGC_S_OVERRIDE);
+  report_version_number(number);
+}
+
+ClientAuthentication_hook_type previous_authentication = nullptr;
+
+/// pg_basebackup copies the files of its own version's servers only.
+void tell_backups_the_truth(Port* port, int status) {
+  if (previous_authentication != nullptr) previous_authentication(port, status);
+  if (am_walsender) report_version(PG_VERSION, PG_VERSION_NUM);
+}
+
 /// The service says 20 whatever its real limit is.
 const char* show_max_connections() {
   return is_client_session() ? kReportedMaxConnections.data() : psprintf("%d", MaxConnections);
@@ -39,8 +57,9 @@ const char* show_max_connections() {
 }  // namespace
 
 void report_service_version() {
-  SetConfigOption("server_version", kServerVersion.data(), PGC_INTERNAL, PGC_S_OVERRIDE);
-  report_version_number(kServerVersionNumber);
+  report_version(kServerVersion.data(), kServerVersionNumber);
+  previous_authentication = ClientAuthentication_hook;
+  ClientAuthentication_hook = tell_backups_the_truth;
   if (config_int* shown = number_named("max_connections")) shown->show_hook = show_max_connections;
 }
 

@@ -9,5 +9,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT ALL ON SCHEMA public TO admin;
 GRANT CREATE ON DATABASE postgres TO admin;
 REVOKE TEMPORARY ON DATABASE postgres FROM PUBLIC;
+-- Who copies the cluster: logs in for replication alone, as the server's rules say, and has no other right.
+CREATE ROLE zorya_backup LOGIN REPLICATION;
 COMMENT ON DATABASE postgres IS NULL;
 COMMENT ON SCHEMA public IS NULL;
