@@ -1,5 +1,6 @@
 #include "cli/arguments.h"
 
+#include "cluster/client.h"
 #include "query_processor/gate/limit_settings.h"
 
 #include <CLI/CLI.hpp>
@@ -96,6 +97,8 @@ struct Options {
   PsqlArguments psql;
   TokenArguments token;
   ForceArguments force;
+  BackupArguments backup;
+  RestoreArguments restore;
   ResetArguments reset;
 };
 
@@ -190,6 +193,29 @@ void add_force(CLI::App& app, Options& options) {
   verb.add_option("--cluster", force.cluster, "Id or logical id (default: the only one)");
 }
 
+void add_copy_verbs(CLI::App& app, Options& options) {
+  CLI::App& backup = *app.add_subcommand("backup", "Copy a cluster, which goes on, to a folder");
+  add_common(backup, options);
+  backup.add_option("cluster", options.backup.cluster, "Id or logical id (default: the only one)");
+  backup.add_option("--to", options.backup.to, "A folder that is not there yet")
+      ->required()
+      ->type_name("FOLDER");
+  CLI::App& restore = *app.add_subcommand("restore", "Make a new cluster of a backup");
+  add_common(restore, options);
+  restore.add_option("folder", options.restore.from, "The backup")->required()->type_name("FOLDER");
+  restore.add_option("--id", options.restore.id, "The new cluster's id (default: a fresh one)")
+      ->check([](const std::string& id) {
+        return cluster::is_cluster_id(id)
+                   ? std::string{}
+                   : "'" + id + "' is no cluster id: 26 characters of a-z and 0-9";
+      });
+}
+
+std::filesystem::path absolute_path(const std::filesystem::path& path) {
+  std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  return whole.has_filename() ? whole : whole.parent_path();  // without a slash at its end
+}
+
 void add_instance_verbs(CLI::App& app, Options& options) {
   CLI::App& status = *app.add_subcommand("status", "Show what runs and how");
   add_common(status, options);
@@ -208,6 +234,14 @@ Verb chosen_verb(const std::string& name, Options&& options) {
   if (name == "hosts") return HostsArguments{};
   if (name == "status") return StatusArguments{};
   if (name == "force") return std::move(options.force);
+  if (name == "backup") {
+    options.backup.to = absolute_path(options.backup.to);
+    return std::move(options.backup);
+  }
+  if (name == "restore") {
+    options.restore.from = absolute_path(options.restore.from);
+    return std::move(options.restore);
+  }
   return options.reset;
 }
 
@@ -260,6 +294,7 @@ std::variant<Command, Usage> parse_arguments(const std::vector<std::string>& arg
   add_data_verbs(app, options);
   add_database_verbs(app, options);
   add_force(app, options);
+  add_copy_verbs(app, options);
   add_instance_verbs(app, options);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));

@@ -90,13 +90,23 @@ struct ForceArguments {
   std::int64_t count = 1;
 };
 
+struct BackupArguments {
+  std::string cluster{};       // id or logical id; empty: the only one
+  std::filesystem::path to{};  // absolute
+};
+
+struct RestoreArguments {
+  std::filesystem::path from{};  // absolute
+  std::string id{};              // of the new cluster; empty: a fresh one
+};
+
 struct ResetArguments {
   bool yes = false;
 };
 
-using Verb =
-    std::variant<UpArguments, InvokeArguments, LogsArguments, TracesArguments, PsqlArguments,
-                 TokenArguments, HostsArguments, StatusArguments, ForceArguments, ResetArguments>;
+using Verb = std::variant<UpArguments, InvokeArguments, LogsArguments, TracesArguments,
+                          PsqlArguments, TokenArguments, HostsArguments, StatusArguments,
+                          ForceArguments, BackupArguments, RestoreArguments, ResetArguments>;
 
 struct Command {
   Common common;

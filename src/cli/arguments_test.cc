@@ -104,15 +104,18 @@ TEST(Arguments, UpLeavesPortsOpenWhenNoneAreAskedFor) {
 }
 
 TEST(Arguments, EveryVerbTakesDataAndJson) {
-  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{"up", "d"},
-                                                                                    {"invoke", "f"},
-                                                                                    {"logs"},
-                                                                                    {"traces"},
-                                                                                    {"psql"},
-                                                                                    {"token"},
-                                                                                    {"hosts"},
-                                                                                    {"status"},
-                                                                                    {"reset"}}) {
+  for (const std::vector<std::string>& verb :
+       std::vector<std::vector<std::string>>{{"up", "d"},
+                                             {"invoke", "f"},
+                                             {"logs"},
+                                             {"traces"},
+                                             {"psql"},
+                                             {"token"},
+                                             {"hosts"},
+                                             {"status"},
+                                             {"backup", "--to", "b"},
+                                             {"restore", "b"},
+                                             {"reset"}}) {
     std::vector<std::string> arguments = verb;
     arguments.insert(arguments.end(), {"--data", "/d", "--json"});
     const auto parsed = parse(arguments);
@@ -127,6 +130,17 @@ TEST(Arguments, PsqlGivesOnWhatStandsBehindTheDashes) {
       verb_of<PsqlArguments>({"psql", "--cluster", "c", "--", "-c", "SELECT 1", "--csv"});
   EXPECT_EQ(psql.cluster, "c");
   EXPECT_EQ(psql.more, (std::vector<std::string>{"-c", "SELECT 1", "--csv"}));
+}
+
+TEST(Arguments, AFolderForACopyIsMadeAbsolute) {
+  // A running instance works elsewhere.
+  EXPECT_EQ(verb_of<BackupArguments>({"backup", "Db", "--to", "x/../b/"}).to,
+            std::filesystem::current_path() / "b");
+  EXPECT_EQ(verb_of<BackupArguments>({"backup", "Db", "--to", "/b"}).cluster, "Db");
+  const auto restore =
+      verb_of<RestoreArguments>({"restore", "/b", "--id", "abcdefghijklmnopqrstuvwxyz"});
+  EXPECT_EQ(restore.from, "/b");
+  EXPECT_EQ(restore.id, "abcdefghijklmnopqrstuvwxyz");
 }
 
 TEST(Arguments, DurationsAreReadWithTheirUnits) {
@@ -154,6 +168,9 @@ TEST(Arguments, WrongOnesAreRefusedWithCodeTwo) {
   EXPECT_EQ(exit_code_of({"up", "d", "--stack", "1st"}), 2);
   EXPECT_EQ(exit_code_of({"logs", "--since", "soon"}), 2);
   EXPECT_EQ(exit_code_of({"logs", "--limit", "0"}), 2);
+  EXPECT_EQ(exit_code_of({"backup"}), 2);
+  EXPECT_EQ(exit_code_of({"restore"}), 2);
+  EXPECT_EQ(exit_code_of({"restore", "b", "--id", "../../etc"}), 2);
   EXPECT_EQ(exit_code_of({"--help"}), 0);
   EXPECT_EQ(exit_code_of({"--version"}), 0);
 }

@@ -77,11 +77,19 @@ base::Result<void> send_line(int fd, std::string_view line, Clock::time_point de
   return {};
 }
 
-// The line without its end.
-base::Result<std::string> read_line(int fd, Clock::time_point deadline) {
+// The line without its end. What came behind it is left in `rest`, and taken from there first.
+base::Result<std::string> read_line(int fd, Clock::time_point deadline, std::string* rest) {
   std::string line;
+  line.swap(*rest);
+  std::size_t searched = 0;
   char buffer[65536];
   while (line.size() <= kMaxControlBytes) {
+    if (const std::size_t end = line.find('\n', searched); end != std::string::npos) {
+      *rest = line.substr(end + 1);
+      line.resize(end);
+      return line;
+    }
+    searched = line.size();
     if (!wait_for(fd, POLLIN, deadline)) {
       return base::Error{base::Code::kDeadlineExceeded, "read from the control socket", {}};
     }
@@ -92,8 +100,6 @@ base::Result<std::string> read_line(int fd, Clock::time_point deadline) {
       return base::Error{base::Code::kUnavailable, "the instance closed the control socket", {}};
     }
     line.append(buffer, static_cast<std::size_t>(got));
-    if (const std::size_t end = line.find('\n'); end != std::string::npos)
-      return line.substr(0, end);
   }
   return base::Error{base::Code::kResourceExhausted, "a control line is too long", {}};
 }
@@ -160,9 +166,13 @@ class Server final : public ControlServer {
   }
 
   void serve(Connection& connection) {
-    const auto request = read_line(connection.fd.get(), Clock::now() + kReadTimeout);
+    std::string rest;
+    const auto request = read_line(connection.fd.get(), Clock::now() + kReadTimeout, &rest);
     if (request) {
-      const std::string answer = handler_(*request);
+      const int fd = connection.fd.get();
+      const std::string answer = handler_(*request, [fd](const std::string& line) {
+        return send_line(fd, line, Clock::now() + kReadTimeout).has_value();
+      });
       // Who asked may be gone: nobody to tell.
       (void)send_line(connection.fd.get(), answer, Clock::now() + kReadTimeout);
     }
@@ -222,10 +232,19 @@ bool is_instance_listening(const fs::path& data_folder) {
 
 base::Result<std::string> ask_instance(const fs::path& data_folder, std::string_view request,
                                        std::chrono::milliseconds timeout) {
+  return follow_instance(data_folder, request, timeout, [](const std::string&) { return true; });
+}
+
+base::Result<std::string> follow_instance(
+    const fs::path& data_folder, std::string_view request, std::chrono::milliseconds timeout,
+    const std::function<bool(const std::string& line)>& is_answer) {
   ZORYA_ASSIGN(const base::UniqueFd fd, connect_to(data_folder));
-  const auto deadline = Clock::now() + timeout;
-  ZORYA_TRY(send_line(fd.get(), request, deadline));
-  return read_line(fd.get(), deadline);
+  ZORYA_TRY(send_line(fd.get(), request, Clock::now() + timeout));
+  std::string rest;
+  while (true) {
+    ZORYA_ASSIGN(std::string line, read_line(fd.get(), Clock::now() + timeout, &rest));
+    if (is_answer(line)) return line;
+  }
 }
 
 }  // namespace zorya::cli

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 namespace zorya::cli {
 namespace {
 
@@ -10,6 +12,12 @@ namespace json = boost::json;
 std::string text_of(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
   return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
+}
+
+std::uint64_t number_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || !value->is_int64()) return 0;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(value->as_int64(), 0));
 }
 
 std::string_view version_state(function_host::VersionState state) {
@@ -61,8 +69,11 @@ json::object version_object(const function_host::VersionInfo& version) {
 }  // namespace
 
 std::string control_text(const ControlRequest& request) {
-  return json::serialize(json::object{
-      {"verb", request.verb}, {"function", request.function}, {"payload", request.payload}});
+  return json::serialize(json::object{{"verb", request.verb},
+                                      {"function", request.function},
+                                      {"payload", request.payload},
+                                      {"cluster", request.cluster},
+                                      {"folder", request.folder}});
 }
 
 base::Result<ControlRequest> parse_control_request(std::string_view line) {
@@ -73,7 +84,8 @@ base::Result<ControlRequest> parse_control_request(std::string_view line) {
   }
   const json::object& object = value.as_object();
   return ControlRequest{text_of(object, "verb"), text_of(object, "function"),
-                        text_of(object, "payload")};
+                        text_of(object, "payload"), text_of(object, "cluster"),
+                        text_of(object, "folder")};
 }
 
 std::string control_error(const base::Error& error) {
@@ -113,6 +125,50 @@ std::string status_text(const StatusReport& report) {
                      {"segments", counters.segments_written},
                      {"dropped", counters.dropped_queue_full + counters.dropped_write_failed}}},
                    {"aws_endpoint", nullptr}});
+}
+
+std::string progress_text(const cluster::CopyProgress& progress) {
+  return json::serialize(json::object{{"progress",
+                                       {{"step", progress.step},
+                                        {"done_bytes", progress.done_bytes},
+                                        {"total_bytes", progress.total_bytes}}}});
+}
+
+std::optional<cluster::CopyProgress> parse_progress(std::string_view line, std::string* step) {
+  json::error_code error;
+  const json::value value = json::parse({line.data(), line.size()}, error);
+  if (error || !value.is_object()) return std::nullopt;
+  const json::value* progress = value.as_object().if_contains("progress");
+  if (progress == nullptr || !progress->is_object()) return std::nullopt;
+  const json::object& object = progress->as_object();
+  *step = text_of(object, "step");
+  return cluster::CopyProgress{*step, number_of(object, "done_bytes"),
+                               number_of(object, "total_bytes")};
+}
+
+std::string copy_text(const CopyReport& report) {
+  return json::serialize(json::object{{"cluster", report.cluster},
+                                      {"endpoint", report.endpoint},
+                                      {"folder", report.folder},
+                                      {"made_at", report.made_at},
+                                      {"postgresql", report.postgresql},
+                                      {"size_bytes", report.size_bytes}});
+}
+
+base::Result<CopyReport> parse_copy(std::string_view line) {
+  json::error_code error;
+  const json::value value = json::parse({line.data(), line.size()}, error);
+  if (error || !value.is_object()) {
+    return base::Error{base::Code::kInternal, "the instance's answer is not JSON", {}};
+  }
+  const json::object& object = value.as_object();
+  if (object.contains("error")) {
+    return base::Error{base::Code::kFailedPrecondition, text_of(object, "error"),
+                       text_of(object, "hint")};
+  }
+  return CopyReport{text_of(object, "cluster"),    text_of(object, "endpoint"),
+                    text_of(object, "folder"),     text_of(object, "made_at"),
+                    text_of(object, "postgresql"), number_of(object, "size_bytes")};
 }
 
 std::string_view outcome_name(function_host::InvokeOutcome outcome) {

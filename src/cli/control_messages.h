@@ -7,6 +7,7 @@
 #include "router/router.h"
 #include "telemetry/store.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,11 @@ namespace zorya::cli {
 
 /// The lines of JSON that go over control.sock.
 struct ControlRequest {
-  std::string verb{};      // "status", "invoke", "force"
+  std::string verb{};      // "status", "invoke", "force", "backup", "restore"
   std::string function{};  // "force": the cluster
   std::string payload{};
+  std::string cluster{};  // name of the one to copy, or id of the one to make; may be empty
+  std::string folder{};   // absolute
 };
 
 std::string control_text(const ControlRequest& request);
@@ -34,6 +37,23 @@ struct StatusReport {
   bool forced_outcomes = false;
 };
 std::string status_text(const StatusReport& report);
+
+/// A line before the answer: {"progress": {"step", "done_bytes", "total_bytes"}}.
+std::string progress_text(const cluster::CopyProgress& progress);
+/// Nothing if the line is an answer. `step` of the result lies in `*step`.
+std::optional<cluster::CopyProgress> parse_progress(std::string_view line, std::string* step);
+
+/// What a backup, or a restore, has made.
+struct CopyReport {
+  std::string cluster{};  // that was copied, or made
+  std::string endpoint{};
+  std::string folder{};  // the backup
+  std::string made_at{};
+  std::string postgresql{};
+  std::uint64_t size_bytes = 0;
+};
+std::string copy_text(const CopyReport& report);
+base::Result<CopyReport> parse_copy(std::string_view line);
 
 std::string invoke_text(const function_host::InvokeResult& result);
 

@@ -55,8 +55,11 @@ std::string state_text(const State& state) {
       list[logical_id] = resource_object(resource);
     stacks[stack] = std::move(list);
   }
-  return json::serialize(json::object{
-             {"version", kStateVersion}, {"seed", state.seed}, {"stacks", std::move(stacks)}}) +
+  json::array restored(state.restored.begin(), state.restored.end());
+  return json::serialize(json::object{{"version", kStateVersion},
+                                      {"seed", state.seed},
+                                      {"stacks", std::move(stacks)},
+                                      {"restored", std::move(restored)}}) +
          "\n";
 }
 
@@ -75,6 +78,11 @@ base::Result<State> parse_state(std::string_view text) {
   State state{.seed = text_of(object, "seed")};
   if (state.seed.empty()) {
     return base::Error{base::Code::kInvalidArgument, "state.json has no seed", {}};
+  }
+  if (const json::value* list = object.if_contains("restored"); list && list->is_array()) {
+    for (const json::value& id : list->as_array()) {
+      if (id.is_string()) state.restored.emplace(id.as_string());
+    }
   }
   const json::value* stacks = object.if_contains("stacks");
   if (stacks == nullptr || !stacks->is_object()) return state;

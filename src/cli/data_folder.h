@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,8 @@ struct State {
   std::string seed{};  // of the ids; made once
   /// By stack and logical id; a cluster that is only named by its endpoint stands under its id.
   std::map<std::string, std::map<std::string, KnownResource>> stacks{};
+  /// Ids of clusters that were made of backups: no template needs to name them, they are started.
+  std::set<std::string> restored{};
 };
 
 /// The folder that one instance owns: its layout, its lock and what it remembers.

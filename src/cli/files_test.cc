@@ -37,6 +37,8 @@ mode_t mode_of(const fs::path& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
 }
 
+std::string echo(const std::string& request, const ControlServer::Say&) { return request; }
+
 InstanceInfo sample_info() {
   InstanceInfo info;
   info.pid = ::getpid();
@@ -135,8 +137,7 @@ TEST(InstanceFile, AFileThatNobodyStandsBehindIsNoInstance) {
   const auto gone = find_instance(folder.path());
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, base::Code::kUnavailable);
-  const auto server =
-      ControlServer::start(folder.path(), [](const std::string& request) { return request; });
+  const auto server = ControlServer::start(folder.path(), echo);
   ASSERT_TRUE(server);
   EXPECT_TRUE(find_instance(folder.path()));
 }
@@ -149,6 +150,10 @@ TEST(InstanceFile, ClustersAndFunctionsAreChosenByEitherName) {
   EXPECT_EQ(choose_cluster(info, "X").error().message, "there is no cluster X; there are: Db");
   info.dsql.push_back({"b", "", "b.dsql.us-east-1.on.aws", "127.0.0.1", 5432, "us-east-1"});
   EXPECT_EQ(choose_cluster(info, "").error().message, "say which cluster by --cluster: Db, b");
+  info.dsql.back().is_restored = true;
+  EXPECT_EQ(choose_cluster(info, "")->logical_id, "Db");
+  EXPECT_EQ(choose_cluster(info, "b")->endpoint, "b.dsql.us-east-1.on.aws");
+  EXPECT_TRUE(parse_instance(instance_text(info))->dsql.back().is_restored);
   EXPECT_EQ(choose_function(info, "F")->name, "shop-F-1");
   EXPECT_EQ(choose_function(info, "shop-F-1")->logical_id, "F");
   EXPECT_FALSE(choose_function(info, "G"));
@@ -191,7 +196,8 @@ TEST(Ports, AnotherErrorIsNotABusyPort) {
 TEST(Control, ARequestIsAnsweredByTheInstance) {
   Folder folder;
   auto server = ControlServer::start(
-      folder.path(), [](const std::string& request) { return "<" + request + ">"; });
+      folder.path(),
+      [](const std::string& request, const ControlServer::Say&) { return "<" + request + ">"; });
   ASSERT_TRUE(server) << base::to_string(server.error());
   EXPECT_EQ(mode_of(folder.path() / "control.sock"), 0600u);
   const std::string big(9u << 20, 'x');
@@ -204,9 +210,45 @@ TEST(Control, ADeepFolderWorks) {
   Folder folder;
   const fs::path deep = folder.path() / std::string(120, 'a') / std::string(120, 'b');
   fs::create_directories(deep);
-  auto server = ControlServer::start(deep, [](const std::string& request) { return request; });
+  auto server = ControlServer::start(deep, echo);
   ASSERT_TRUE(server) << base::to_string(server.error());
   EXPECT_EQ(ask_instance(deep, "x", std::chrono::seconds(10)).value_or(""), "x");
+}
+
+TEST(Control, LinesMayComeBeforeTheAnswer) {
+  Folder folder;
+  auto server = ControlServer::start(folder.path(), [](const auto&, const ControlServer::Say& say) {
+    EXPECT_TRUE(say("one"));
+    EXPECT_TRUE(say("two"));
+    return std::string("done");
+  });
+  ASSERT_TRUE(server);
+  std::vector<std::string> lines;
+  auto answer =
+      follow_instance(folder.path(), "x", std::chrono::seconds(10), [&](const std::string& line) {
+        lines.push_back(line);
+        return line == "done";
+      });
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(*answer, "done");
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "two", "done"}));
+}
+
+TEST(Control, AHandlerHearsThatWhoAskedIsGone) {
+  Folder folder;
+  std::promise<void> heard;
+  auto server =
+      ControlServer::start(folder.path(), [&](const auto&, const ControlServer::Say& say) {
+        while (say("still at it")) {
+        }
+        heard.set_value();
+        return std::string();
+      });
+  ASSERT_TRUE(server);
+  // Gives up after the first line, which closes the connection.
+  EXPECT_TRUE(follow_instance(folder.path(), "x", std::chrono::seconds(10),
+                              [](const std::string&) { return true; }));
+  EXPECT_EQ(heard.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
 TEST(Control, NobodyThereIsUnavailable) {
@@ -220,7 +262,7 @@ TEST(Control, StoppingWaitsForAHandlerAndRemovesTheSocket) {
   Folder folder;
   std::promise<void> entered;
   std::promise<void> go;
-  auto server = ControlServer::start(folder.path(), [&](const std::string&) {
+  auto server = ControlServer::start(folder.path(), [&](const std::string&, const auto&) {
     entered.set_value();
     go.get_future().wait();
     return std::string("late");

@@ -92,6 +92,7 @@ base::Result<std::unique_ptr<Instance>> Instance::start(Options options, DataFol
   ZORYA_TRY(instance->start_parts());
   const auto deployed = instance->deploy(*plan);
   if (!deployed) return deployed.error();
+  instance->start_restored();
   instance->options_.should_stop = [started = instance.get()] {
     return started->stops_waiting_.load();
   };
@@ -339,6 +340,7 @@ void Instance::remove_left_functions(const te::Plan& plan) {
 
 // Resources that left the template stay known, and are reported at each start.
 base::Result<void> Instance::remember(const te::Plan& plan) {
+  const std::lock_guard lock(state_mutex_);
   auto& known = state_.stacks[plan.stack];
   std::set<std::string> present;
   for (const te::ClusterResource& cluster : plan.clusters) {
@@ -388,6 +390,7 @@ std::vector<te::Output> Instance::outputs() const {
 }
 
 InstanceInfo Instance::info() const {
+  const std::vector<cluster::ClusterInfo> restored = restored_clusters();
   const std::lock_guard lock(mutex_);
   InstanceInfo info;
   info.pid = ::getpid();
@@ -400,18 +403,28 @@ InstanceInfo Instance::info() const {
                          cluster.id + ".dsql." + options_.region + ".on.aws", "127.0.0.1",
                          router_->port(), options_.region});
   }
+  for (const cluster::ClusterInfo& one : restored) {
+    const bool is_named =
+        std::any_of(info.dsql.begin(), info.dsql.end(),
+                    [&](const ReachableCluster& named) { return named.id == one.id; });
+    if (is_named) continue;
+    info.dsql.push_back(
+        {one.id, {}, one.endpoint, "127.0.0.1", router_->port(), options_.region, true});
+  }
   for (const te::FunctionResource& function : plan_.functions) {
     info.functions.push_back({function.logical_id, function.spec.name, function.spec.log_group});
   }
   return info;
 }
 
-std::string Instance::answer(const std::string& request) {
+std::string Instance::answer(const std::string& request, const ControlServer::Say& say) {
   const auto parsed = parse_control_request(request);
   if (!parsed) return control_error(parsed.error());
   if (parsed->verb == "status") return answer_status();
   if (parsed->verb == "force") return answer_force(parsed->function, parsed->payload);
   if (parsed->verb == "invoke") return answer_invoke(parsed->function, parsed->payload);
+  if (parsed->verb == "backup") return answer_backup(*parsed, say);
+  if (parsed->verb == "restore") return answer_restore(*parsed, say);
   return control_error({base::Code::kInvalidArgument, "no such request: " + parsed->verb, {}});
 }
 

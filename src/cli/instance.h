@@ -3,6 +3,8 @@
 #include "base/launcher.h"
 #include "base/result.h"
 #include "cli/arguments.h"
+#include "cli/control.h"
+#include "cli/control_messages.h"
 #include "cli/data_folder.h"
 #include "cli/instance_file.h"
 #include "cli/reloader.h"
@@ -53,9 +55,9 @@ class Instance {
   [[nodiscard]] iam::AccessKey admin_key() const { return keys_->admin(); }
   [[nodiscard]] std::vector<template_engine::Output> outputs() const;
 
-  /// What `zorya status`, `zorya invoke` and `zorya force` ask, as one line of JSON; the answer
-  /// too. May block for as long as the function runs. Any thread.
-  std::string answer(const std::string& request);
+  /// What other verbs ask, as one line of JSON; the answer too, and what is said before it. May
+  /// block for as long as a function or a backup runs. Any thread.
+  std::string answer(const std::string& request, const ControlServer::Say& say);
   /// Before the end: answer() and a publish that runs give up what they wait for. Any thread.
   void stop_waiting() { stops_waiting_ = true; }
 
@@ -82,11 +84,20 @@ class Instance {
   std::string answer_status();
   std::string answer_force(const std::string& cluster, const std::string& text);
   std::string answer_invoke(const std::string& function, std::string payload);
+  std::string answer_backup(const ControlRequest& request, const ControlServer::Say& say);
+  std::string answer_restore(const ControlRequest& request, const ControlServer::Say& say);
+  [[nodiscard]] cluster::OnProgress told_by(const ControlServer::Say& say) const;
+  /// Those of `state_.restored` that are on disk.
+  [[nodiscard]] std::vector<cluster::ClusterInfo> restored_clusters() const;
+  void start_restored();
+  base::Result<bool> enter_restored(const std::string& id);  // false: it was there
+  void forget_restored(const std::string& id);
 
   Options options_;
   DataFolder& folder_;
   Steps& steps_;
-  State state_;
+  mutable std::mutex state_mutex_;
+  State state_;  // under state_mutex_, but for the seed, which stays
 
   std::unique_ptr<base::Launcher> launcher_;
   std::unique_ptr<net::Authority> authority_;

@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 namespace zorya::cli {
 namespace {
 
@@ -19,6 +21,7 @@ json::array dsql_array(const std::vector<ReachableCluster>& clusters, bool with_
                      {"port", cluster.port},
                      {"region", cluster.region}};
     if (with_logical_id) one["logical_id"] = cluster.logical_id;
+    if (with_logical_id && cluster.is_restored) one["restored"] = true;
     list.push_back(std::move(one));
   }
   return list;
@@ -36,6 +39,10 @@ class Fields {
   [[nodiscard]] std::int64_t number(std::string_view key) const {
     const json::value* value = find(key);
     return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+  }
+  [[nodiscard]] bool flag(std::string_view key) const {
+    const json::value* value = find(key);
+    return value != nullptr && value->is_bool() && value->as_bool();
   }
   [[nodiscard]] const json::array& list(std::string_view key) const {
     static const json::array none;
@@ -106,7 +113,7 @@ base::Result<InstanceInfo> parse_instance(std::string_view text) {
     const Fields one(item);
     info.dsql.push_back({one.text("id"), one.text("logical_id"), one.text("endpoint"),
                          one.text("host"), static_cast<std::uint16_t>(one.number("port")),
-                         one.text("region")});
+                         one.text("region"), one.flag("restored")});
   }
   for (const json::value& item : fields.list("functions")) {
     const Fields one(item);
@@ -131,6 +138,10 @@ base::Result<InstanceInfo> find_instance(const std::filesystem::path& data_folde
 base::Result<ReachableCluster> choose_cluster(const InstanceInfo& info, std::string_view name) {
   const std::string choices = names_of(info.dsql, &ReachableCluster::id);
   if (name.empty() && info.dsql.size() == 1) return info.dsql.front();
+  const auto is_own = [](const ReachableCluster& one) { return !one.is_restored; };
+  if (name.empty() && std::count_if(info.dsql.begin(), info.dsql.end(), is_own) == 1) {
+    return *std::find_if(info.dsql.begin(), info.dsql.end(), is_own);
+  }
   if (name.empty()) {
     return base::Error{
         base::Code::kInvalidArgument, "say which cluster by --cluster: " + choices, {}};

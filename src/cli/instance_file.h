@@ -19,6 +19,7 @@ struct ReachableCluster {
   std::string host{};        // an IP address
   std::uint16_t port = 0;
   std::string region{};
+  bool is_restored = false;  // made of a backup, and no template names it
 };
 
 struct RunningFunction {
@@ -52,7 +53,8 @@ std::string ready_text(const InstanceInfo& info, const ReadyKeys& keys);
 /// The running instance of a data folder; kUnavailable if none runs there.
 base::Result<InstanceInfo> find_instance(const std::filesystem::path& data_folder);
 
-/// The cluster of that id or logical id; with an empty name the only one. Errors name the choices.
+/// The cluster of that id or logical id; with an empty name the only one, or the only one that is
+/// not restored. Errors name the choices.
 base::Result<ReachableCluster> choose_cluster(const InstanceInfo& info, std::string_view name);
 /// The function of that name or logical id. Errors name the choices.
 base::Result<RunningFunction> choose_function(const InstanceInfo& info, std::string_view name);

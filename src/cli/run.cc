@@ -18,6 +18,8 @@ struct RunVerb {
   int operator()(const HostsArguments& arguments) const { return run_hosts(common, arguments); }
   int operator()(const StatusArguments& arguments) const { return run_status(common, arguments); }
   int operator()(const ForceArguments& arguments) const { return run_force(common, arguments); }
+  int operator()(const BackupArguments& arguments) const { return run_backup(common, arguments); }
+  int operator()(const RestoreArguments& arguments) const { return run_restore(common, arguments); }
   int operator()(const ResetArguments& arguments) const { return run_reset(common, arguments); }
 };
 

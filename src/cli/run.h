@@ -18,6 +18,8 @@ int run_token(const Common& common, const TokenArguments& arguments);
 int run_hosts(const Common& common, const HostsArguments& arguments);
 int run_status(const Common& common, const StatusArguments& arguments);
 int run_force(const Common& common, const ForceArguments& arguments);
+int run_backup(const Common& common, const BackupArguments& arguments);
+int run_restore(const Common& common, const RestoreArguments& arguments);
 int run_reset(const Common& common, const ResetArguments& arguments);
 
 /// Says the error on standard error ({"error", "hint"} under --json, on standard output) and

@@ -212,10 +212,10 @@ base::Result<void> serve(const Common& common, const UpArguments& arguments,
   ZORYA_ASSIGN(auto folder, DataFolder::take(common.data_folder));
   ZORYA_ASSIGN(auto instance, start_instance(arguments, template_file, folder, signals, steps));
   LiveLog log(common.data_folder, steps, common.json);
-  ZORYA_ASSIGN(auto control,
-               ControlServer::start(common.data_folder, [&](const std::string& request) {
-                 return instance->answer(request);
-               }));
+  ZORYA_ASSIGN(auto control, ControlServer::start(common.data_folder,
+                                                  [&](const std::string& request, const auto& say) {
+                                                    return instance->answer(request, say);
+                                                  }));
   ZORYA_ASSIGN(const auto announcement,
                Announcement::make(common.data_folder, arguments.ready_file, *instance));
   const Program program{base::program_folder() / "zorya", common.data_folder,

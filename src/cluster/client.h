@@ -4,7 +4,10 @@
 #include "base/result.h"
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +35,24 @@ struct ClusterInfo {
       socket_folder;  // of the private server; connect to <socket_folder>/.s.PGSQL.5432
   std::string database = "postgres";
   pid_t postmaster_pid = 0;  // 0 when it does not run
+};
+
+/// How far a backup or a restore is.
+struct CopyProgress {
+  std::string_view step{};  // "copy", "verify", "start"
+  std::uint64_t done_bytes = 0;
+  std::uint64_t total_bytes = 0;  // 0: not known
+};
+/// Told a few times a second, on the caller's thread. False ends what it tells of.
+using OnProgress = std::function<bool(const CopyProgress&)>;
+
+/// What a backup holds.
+struct BackupInfo {
+  std::string cluster{};  // id of the cluster that it is a copy of
+  std::string made_at{};  // UTC, "2026-11-26T05:44:01Z"
+  std::string postgresql{};
+  std::uint64_t size_bytes = 0;
+  std::map<std::string, std::string> notes{};  // of who asked for it
 };
 
 struct Options {
@@ -75,6 +96,22 @@ class Clusters {
   };
   virtual base::Result<Ensured> ensure(std::string_view id) = 0;
 
+  /// Copies a cluster, which is started if it does not run and goes on serving, to the folder `to`
+  /// (absolute, not there yet or empty). Nothing is left on an error. kNotFound for an id that is
+  /// not on disk; kAlreadyExists, kFailedPrecondition and kIo say what is in the way;
+  /// kUnavailable if `on_progress` ended it. Minutes for gigabytes. As ourselves: the files are
+  /// ours, 0600.
+  virtual base::Result<BackupInfo> back_up(std::string_view id, const std::filesystem::path& to,
+                                           const std::map<std::string, std::string>& notes,
+                                           const OnProgress& on_progress) = 0;
+
+  /// Makes the cluster `id` of a backup; it is not started. kAlreadyExists if there is one of that
+  /// id; kInvalidArgument or kFailedPrecondition if the folder is no backup that we can read, with
+  /// what it is instead; kIo if it is damaged or the disk is full. Nothing is left on an error.
+  /// What a backup holds is trusted as the data folder is: it may run code as the server's user.
+  virtual base::Result<BackupInfo> restore(const std::filesystem::path& from, std::string_view id,
+                                           const OnProgress& on_progress) = 0;
+
   /// All that are on disk, by id.
   virtual std::vector<ClusterInfo> list() const = 0;
   virtual std::optional<ClusterInfo> find(std::string_view id) const = 0;
@@ -90,6 +127,10 @@ class Clusters {
   /// kFailedPrecondition from then on.
   virtual void stop_all() = 0;
 };
+
+/// What the backup in `folder` says about itself; nothing of its files is read. Errors as of
+/// `Clusters::restore`.
+base::Result<BackupInfo> look_at_backup(const std::filesystem::path& folder);
 
 /// True for 26 characters of a-z and 0-9.
 bool is_cluster_id(std::string_view text);

@@ -1,11 +1,13 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cluster/backup.h"
 #include "cluster/client.h"
 #include "cluster/connection.h"
 #include "cluster/extension.h"
 #include "cluster/folders.h"
 #include "cluster/leftover.h"
+#include "cluster/restore.h"
 #include "cluster/supervisor.h"
 #include "cluster/template_folder.h"
 
@@ -39,8 +41,15 @@ std::vector<std::string> folder_names(const fs::path& folder) {
   return names;
 }
 
+base::Result<void> check_cluster_id(std::string_view id) {
+  if (is_cluster_id(id)) return {};
+  return base::Error{base::Code::kInvalidArgument,
+                     "\"" + std::string(id) + "\" is no cluster id: 26 characters of a-z and 0-9",
+                     {}};
+}
+
 base::Result<void> check_programs(const fs::path& postgres_folder) {
-  for (const char* name : {"postgres", "initdb", "psql"}) {
+  for (const char* name : {"postgres", "initdb", "psql", "pg_basebackup", "pg_verifybackup"}) {
     const fs::path program = postgres_folder / name;
     if (::access(program.c_str(), X_OK) != 0) {
       return base::Error{base::Code::kNotFound,
@@ -75,13 +84,21 @@ class ClustersOnDisk final : public Clusters {
                                 const std::vector<std::string>& parameters,
                                 std::chrono::milliseconds timeout) const override;
   void stop_all() override;
+  base::Result<BackupInfo> back_up(std::string_view id, const fs::path& to,
+                                   const std::map<std::string, std::string>& notes,
+                                   const OnProgress& on_progress) override;
+  base::Result<BackupInfo> restore(const fs::path& from, std::string_view id,
+                                   const OnProgress& on_progress) override;
 
  private:
   [[nodiscard]] fs::path folder_of(std::string_view id) const {
     return template_spec_.clusters / id;
   }
   [[nodiscard]] ClusterInfo info_of(const std::string& id) const;  // mutex_ held
-  [[nodiscard]] ServerSpec server_spec(std::string_view id) const;
+  [[nodiscard]] ServerSpec server_spec(const fs::path& folder) const;
+  [[nodiscard]] OnProgress until_stopping(const OnProgress& on_progress) const;
+  base::Result<void> check_is_free(std::string_view id) const;
+  base::Result<void> name_restored(const fs::path& making, const std::string& id);
   void warn_if_of_another_build(const std::string& id) const;
   base::Result<bool> make_if_absent(const std::string& id);
   base::Result<void> make_data_folder(const fs::path& folder);
@@ -98,13 +115,13 @@ class ClustersOnDisk final : public Clusters {
   std::condition_variable wake_;
   std::set<std::string, std::less<>> on_disk_;
   std::map<std::string, std::shared_ptr<Supervisor>, std::less<>> supervisors_;
+  std::set<std::string, std::less<>> backing_up_;
   bool spare_wanted_ = false;
   bool stopping_ = false;
   std::thread spare_thread_;
 };
 
-ServerSpec ClustersOnDisk::server_spec(std::string_view id) const {
-  const fs::path folder = folder_of(id);
+ServerSpec ClustersOnDisk::server_spec(const fs::path& folder) const {
   ServerSpec spec;
   spec.program = template_spec_.postgres_folder / "postgres";
   spec.data_folder = folder / "data";
@@ -167,11 +184,7 @@ base::Result<std::string> ClustersOnDisk::ask(std::string_view id, const std::st
 }
 
 base::Result<Clusters::Ensured> ClustersOnDisk::ensure(std::string_view id) {
-  if (!is_cluster_id(id)) {
-    return base::Error{base::Code::kInvalidArgument,
-                       "\"" + std::string(id) + "\" is no cluster id: 26 characters of a-z and 0-9",
-                       {}};
-  }
+  ZORYA_TRY(check_cluster_id(id));
   const std::string name(id);
   ZORYA_ASSIGN(const bool created, make_if_absent(name));
   std::shared_ptr<Supervisor> supervisor;
@@ -185,7 +198,7 @@ base::Result<Clusters::Ensured> ClustersOnDisk::ensure(std::string_view id) {
     auto& kept = supervisors_[name];
     if (!kept) {
       warn_if_of_another_build(name);
-      kept = std::make_shared<Supervisor>(name, server_spec(name), launcher_);
+      kept = std::make_shared<Supervisor>(name, server_spec(folder_of(name)), launcher_);
     }
     supervisor = kept;
   }
@@ -264,6 +277,90 @@ base::Result<fs::path> ClustersOnDisk::make_copy() {
   std::error_code ignored;
   fs::remove_all(making, ignored);
   return filled.error();
+}
+
+/// A stop of the instance ends what runs for long.
+OnProgress ClustersOnDisk::until_stopping(const OnProgress& on_progress) const {
+  return [this, &on_progress](const CopyProgress& progress) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return false;
+    }
+    return on_progress(progress);
+  };
+}
+
+base::Result<BackupInfo> ClustersOnDisk::back_up(std::string_view id, const fs::path& to,
+                                                 const std::map<std::string, std::string>& notes,
+                                                 const OnProgress& on_progress) {
+  const std::string name(id);
+  if (!find(name)) {
+    return base::Error{base::Code::kNotFound, "there is no cluster " + name, {}};
+  }
+  ZORYA_ASSIGN(const Ensured ensured, ensure(name));
+  if (const std::lock_guard lock(mutex_); !backing_up_.insert(name).second) {
+    return base::Error{base::Code::kFailedPrecondition,
+                       "back up cluster " + name + ": another backup of it is being made",
+                       {}};
+  }
+  BackupRequest request;
+  request.postgres_folder = template_spec_.postgres_folder;
+  request.socket_folder = ensured.info.socket_folder;
+  request.cluster = name;
+  request.template_key =
+      base::read_file(folder_of(name) / "template", 256).value_or(std::string("unknown"));
+  request.to = to;
+  request.notes = notes;
+  auto made = back_up_to(request, launcher_, until_stopping(on_progress));
+  {
+    const std::lock_guard lock(mutex_);
+    backing_up_.erase(name);
+  }
+  if (!made) return made.error().with_context("back up cluster " + name);
+  return info_of_backup(std::move(*made));
+}
+
+base::Result<void> ClustersOnDisk::check_is_free(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  std::error_code error;
+  if (!on_disk_.contains(id) && !fs::exists(folder_of(id), error)) return {};
+  return base::Error{base::Code::kAlreadyExists,
+                     "there is a cluster " + std::string(id) + ": nothing is overwritten",
+                     "leave the id out for a new one"};
+}
+
+base::Result<void> ClustersOnDisk::name_restored(const fs::path& making, const std::string& id) {
+  const std::lock_guard lock(making_);
+  ZORYA_TRY(check_is_free(id));
+  std::error_code error;
+  fs::rename(making, folder_of(id), error);
+  if (error) return base::errno_error("rename to " + folder_of(id).string(), error.value());
+  ZORYA_TRY(base::sync_path(template_spec_.clusters));
+  const std::lock_guard known(mutex_);
+  on_disk_.insert(id);
+  return {};
+}
+
+base::Result<BackupInfo> ClustersOnDisk::restore(const fs::path& from, std::string_view id,
+                                                 const OnProgress& on_progress) {
+  ZORYA_TRY(check_cluster_id(id));
+  ZORYA_TRY(check_is_free(id));
+  RestoreRequest request;
+  request.postgres_folder = template_spec_.postgres_folder;
+  request.from = from;
+  request.making =
+      template_spec_.clusters / (std::string(kMakingPrefix) + base::random_alphanumeric(8));
+  request.server = server_spec(request.making);
+  auto restored = restore_to(request, launcher_, until_stopping(on_progress));
+  if (restored) {
+    auto named = name_restored(request.making, std::string(id));
+    if (named) return info_of_backup(std::move(*restored));
+    restored = named.error();
+  }
+  std::error_code ignored;
+  fs::remove_all(request.server.socket_folder, ignored);
+  fs::remove_all(request.making, ignored);
+  return restored.error().with_context("restore " + from.string());
 }
 
 /// The spare thread: after a cluster was made, the copy for the next one.

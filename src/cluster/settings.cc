@@ -63,8 +63,9 @@ Settings server_settings() {
       {"max_parallel_workers", "0"},
       {"max_parallel_maintenance_workers", "0"},
       {"max_logical_replication_workers", "0"},
-      {"max_wal_senders", "0"},
-      {"max_replication_slots", "0"},
+      // One backup at a time: a connection for the rows and one, with a slot, for the log.
+      {"max_wal_senders", "2"},
+      {"max_replication_slots", "1"},
       {"jit", "off"},
       // No statement waits for another transaction: locks of PostgreSQL's own are the exception.
       {"lock_timeout", "50ms"},
@@ -108,7 +109,12 @@ std::string access_rules(OwnerDoor door) {
   std::string rules = "# Written at each start of the server; changes are lost.\n";
   rules += "local all " + owner + (door == OwnerDoor::kOpen ? " trust\n" : " reject\n");
   rules += "local all " + std::string(kJobRole) + " reject\n";
+  // The backup's role can be nothing else, and nobody else can be it: clients come by the router,
+  // which refuses replication.
+  const std::string backup(kBackupRole);
+  rules += "local replication " + backup + " trust\n";
   rules += "local replication all reject\n";
+  rules += "local all " + backup + " reject\n";
   rules += "local " + database + " all trust\n";
   rules += "local all all reject\n";
   return rules;

@@ -15,6 +15,9 @@ inline constexpr std::string_view kOwnerRole = "zorya_owner";
 inline constexpr std::string_view kJobRole = "zorya_jobs";
 /// The ordinary role that a cluster's first client logs in as.
 inline constexpr std::string_view kAdminRole = "admin";
+/// The role of pg_basebackup: it may log in for replication and for nothing else, and has no other
+/// right.
+inline constexpr std::string_view kBackupRole = "zorya_backup";
 inline constexpr std::string_view kDatabase = "postgres";
 
 /// Settings in the order in which they are given to the server; of two with one name the last
@@ -35,7 +38,8 @@ Settings template_settings();
 enum class OwnerDoor { kClosed, kOpen };
 
 /// pg_hba.conf of a private server: ordinary roles to the one database, by the socket that only we
-/// can reach; no replication; the superuser only through the owner door; the role of jobs never.
+/// can reach; replication for the backup's role alone; the superuser only through the owner door;
+/// the role of jobs never.
 std::string access_rules(OwnerDoor door);
 
 }  // namespace zorya::cluster

@@ -63,7 +63,7 @@ def test_what_was_acknowledged_survives_power_cuts(place):
         lost = [cut_under_load(layered, writers, SEED + n, some) for n, some in enumerate((False, True, True))]
         verify(layered, writers)
         print(lost)
-        assert all(cut["sectors_lost"] > 0 for cut in lost), lost  # else the layer loses nothing
+        assert sum(cut["sectors_lost"] for cut in lost) > 0, lost  # else the layer loses nothing
         layered.clusters.stop()
         with heap_copy(layered.folder, place) as connection:
             assert check_heap(connection) == 3

@@ -3,7 +3,8 @@
 //
 // Runs the real cluster room for tests: makes or starts the clusters, prints one line of JSON, and
 // stops them when standard input ends. Each line read meanwhile is a question: "list" prints the
-// line again, "ensure ID" starts one more. Errors are JSON too: {"error": "..."}.
+// line again, "ensure ID" starts one more, "backup ID FOLDER" and "restore ID FOLDER" copy one.
+// Errors are JSON too: {"error": "..."}.
 
 #include "base/files.h"
 #include "base/launcher.h"
@@ -57,6 +58,19 @@ void say_list(const Clusters& clusters) {
   say(json + "]}");
 }
 
+// "backup ID FOLDER" or "restore ID FOLDER"
+zorya::base::Result<void> copy(Clusters& clusters, const std::string& line) {
+  const std::size_t id = line.find(' ') + 1;
+  const std::size_t folder = line.find(' ', id) + 1;
+  const std::string name = line.substr(id, folder - id - 1);
+  const auto go_on = [](const zorya::cluster::CopyProgress&) { return true; };
+  const auto done = line.starts_with("backup ")
+                        ? clusters.back_up(name, line.substr(folder), {}, go_on)
+                        : clusters.restore(line.substr(folder), name, go_on);
+  if (!done) return done.error();
+  return {};
+}
+
 int serve(Clusters& clusters, const std::vector<std::string>& ids) {
   for (const std::string& id : ids) {
     if (auto ensured = clusters.ensure(id); !ensured) return fail(ensured.error());
@@ -67,6 +81,11 @@ int serve(Clusters& clusters, const std::vector<std::string>& ids) {
     if (line.starts_with("ensure ")) {
       if (auto ensured = clusters.ensure(line.substr(7)); !ensured) {
         fail(ensured.error());
+        continue;
+      }
+    } else if (line.starts_with("backup ") || line.starts_with("restore ")) {
+      if (auto done = copy(clusters, line); !done) {
+        fail(done.error());
         continue;
       }
     }
