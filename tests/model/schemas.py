@@ -69,6 +69,15 @@ create function attempt(i int, j int) returns text language plpgsql as $$
     return 'done ' || n;
   end $$"""
 
+# Plans that outlive the write set that they were made beside.
+PREPARED = (
+    "prepare count_above(int) as select count(*) from t where id > $1",
+    "prepare row_of(int) as select id, x, y, u, c, d from t where id = $1 order by 1, 2, 3, 4, 5, 6",
+    "prepare change(int, text) as update t set c = $2 where id = $1 returning id, c, g",
+    "prepare move(int, int) as update t set x = $2 where id = $1 and not exists (select 1 from t where x = $2) returning id, x",
+    "prepare adopt(int, int) as insert into kid values ($1, $2, $2, 'prepared') on conflict (k) do update set p = $2, q = $2",
+)
+
 
 @dataclasses.dataclass
 class Schema:
@@ -145,6 +154,7 @@ def draw(dice: random.Random) -> Schema:
     statements.append("insert into grandkid select g, g from generate_series(1, 15) g")
     statements.append("create view v as select id, x, y, c, d from t where d >= 0 with check option")
     statements.append(FUNCTIONS)
+    statements += PREPARED
     return Schema(statements, partitioned, key, parent, settings(dice))
 
 
@@ -157,4 +167,6 @@ def settings(dice):
         chosen.append("set enable_hashjoin = off")
     if dice.random() < .5:
         chosen.append("set enable_mergejoin = off")
+    if dice.random() < .5:
+        chosen.append("set plan_cache_mode = force_generic_plan")
     return chosen

@@ -34,7 +34,7 @@ class Statements:
     def draw(self):
         return self.dice.choices(*zip(*(
             (self.update, 22), (self.delete, 8), (self.insert, 14), (self.upsert, 12), (self.select, 16), (self.lock, 5),
-            (self.with_dml, 7), (self.merge, 4), (self.family, 14), (self.function, 7), (self.view, 4), (self.cursor, 9),
+            (self.with_dml, 7), (self.merge, 4), (self.family, 14), (self.function, 7), (self.view, 4), (self.prepared, 8), (self.cursor, 9),
             (self.copy, 4), (self.toast, 5), (self.constraints, 5), (self.odd, 3))))[0]()
 
     def range(self):
@@ -59,8 +59,8 @@ class Statements:
                f"x = {j}, y = {i}", f"n = {j}.00", f"e = 'E{j}'", "e = upper(e)", "e = null", f"d = {j}", f"d = 61",
                "d = d", "x = x", f"c = 'z', d = {j}", f"u = null", f"boss = {self.parent_value()}", "boss = null",
                f"id = id, c = 'same'", f"d = default", f"y = y + 1, c = 'moved'", "d = 901"]
-        mass = ["c = 'm'", f"c = c || '{j}'", "x = x + 100", "d = 3", "y = y + 100", f"x = {j} + id", "id = -id",
-                "u = u + 5000", "n = null", "c = null, d = least(d, 58) + 1", "u = null"]
+        mass = ["c = 'm'", f"c = c || '{j}'", "x = x + 100", "d = 3", "y = y + 100", f"x = {j + 100} + id", "id = -id",
+                "u = u + 5000", "n = null", "c = null, d = 59", "u = null"]
         kind = self.dice.randrange(7)
         if kind < 3:
             where = self.dice.choice([f"id = {i}", f"id = {i}", f"u = {i * 2 + 1000}", f"c = 'c{i}'", f"x + y = {2 * i}",
@@ -73,7 +73,7 @@ class Statements:
             return Statement(f"update t set {self.dice.choice(mass)} where {where} and coalesce(u, 0) < 5000 and id > 0"
                              f" and x < 100 and y < 100{self.returning()}", False, True)
         if kind == 5:
-            return Statement("update t set c = z.c || '+', d = least(z.s, 59) from (select id, max(c) as c, count(*)::int as s"
+            return Statement("update t set c = z.c || '+' || z.s, d = 58 from (select id, max(c) as c, count(*)::int as s"
                              f" from t group by id) z where t.id = z.id + {self.number(0, 2)} and z.id between {low} and {high}"
                              f" returning t.id, t.c, t.d", False, True)
         return Statement(f"update t set (c, d) = (select min(s.c), 4 from t s where s.x = t.y and s.id < {i})"
@@ -235,6 +235,13 @@ class Statements:
             Statement(f"insert into {INTO} select id + 600, x + 600, y + 600, null, null, 'fn' || touch(id), null, 5 from t where {only}"
                       " and x < 600", False, True),
         ])
+
+    def prepared(self):
+        i, j = self.number(), self.number()
+        return self.dice.choice([
+            Statement(f"execute count_above({i})"), Statement(f"execute row_of({i})"),
+            Statement(f"execute change({i}, 'p{j}')", False, True), Statement(f"execute move({i}, {j + 200})", False, True),
+            Statement(f"execute adopt({self.number(1, 40)}, {self.parent_value()})", False, True)])
 
     def view(self):
         i, j = self.number(), self.number()
