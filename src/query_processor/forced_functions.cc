@@ -19,12 +19,13 @@ extern "C" {
 }
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace zorya::query_processor::forced {
 namespace {
 
-/// In the data folder as long as the schema is there.
+/// In the data folder as long as the schema may be there; not empty once it is.
 constexpr const char* kMarkerFile = "zorya_forced_outcomes";
 
 constexpr const char* kMakeSchema = R"sql(
@@ -81,9 +82,11 @@ void run_sql(const char* sql) {
   CommitTransactionCommand();
 }
 
-void put_marker() {
+void put_marker(std::string_view content) {
   const int file = ::open(kMarkerFile, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-  if (file >= 0) (void)::close(file);
+  if (file < 0) return;
+  [[maybe_unused]] const ssize_t written = ::write(file, content.data(), content.size());
+  (void)::close(file);
 }
 
 bool has_marker() { return ::access(kMarkerFile, F_OK) == 0; }
@@ -156,12 +159,18 @@ void put_rule(const ReturnSetInfo* result, const Rule& rule) {
 
 }  // namespace
 
+bool is_schema_made() {
+  struct stat info {};
+  return ::stat(kMarkerFile, &info) == 0 && info.st_size > 0;
+}
+
 void install_schema_worker() {
   if (!forced_outcomes_on && !has_marker()) return;
   BackgroundWorker worker{};
   worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
   worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-  worker.bgw_restart_time = BGW_NEVER_RESTART;
+  worker.bgw_restart_time =
+      1;  // seconds, if it fails; once it has ended in order it is done for good
   strlcpy(worker.bgw_name, "zorya forced outcomes", sizeof worker.bgw_name);
   strlcpy(worker.bgw_type, "zorya forced outcomes", sizeof worker.bgw_type);
   strlcpy(worker.bgw_library_name, "zorya_query_processor", sizeof worker.bgw_library_name);
@@ -184,8 +193,9 @@ void zorya_forced_outcomes_main(Datum /*argument*/) {
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnection("postgres", nullptr, 0);
   if (qp::forced_outcomes_on) {
-    forced::put_marker();
+    forced::put_marker("");
     forced::run_sql(forced::kMakeSchema);
+    forced::put_marker("made\n");
   } else {
     forced::run_sql("DROP SCHEMA IF EXISTS zorya CASCADE");
     (void)::unlink(forced::kMarkerFile);

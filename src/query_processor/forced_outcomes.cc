@@ -66,7 +66,10 @@ void startup() {
   bool found = false;
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   shared = static_cast<Shared*>(ShmemInitStruct("zorya forced outcomes", sizeof(Shared), &found));
-  if (!found) new (shared) Shared{};
+  if (!found) {
+    new (shared) Shared{};
+    shared->schema_done = is_schema_made();
+  }
   lock = &GetNamedLWLockTranche(kTrancheName)->lock;
   LWLockRelease(AddinShmemInitLock);
 }

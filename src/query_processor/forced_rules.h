@@ -38,6 +38,9 @@ void count_aged();
 
 /// Until the schema is there (or is not to be had) no client is let in.
 void mark_schema_done();
+/// True if an earlier start made it: the worker does not run again when a server starts anew after
+/// the end of a backend.
+bool is_schema_made();
 
 /// Registers the worker that makes schema zorya, or removes what an earlier start made.
 void install_schema_worker();

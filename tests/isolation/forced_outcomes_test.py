@@ -1,6 +1,9 @@
 """Outcomes that tests force: each comes true as often as asked, for every session, and is counted. On a server that was not started for it
 nothing of it is there."""
+import os
+import signal
 import threading
+import time
 
 import psycopg
 import pytest
@@ -149,6 +152,34 @@ def test_the_other_sessions_and_the_server_live_on(server, admin):
     assert admin.execute("select v from t").fetchone() == (5,)
     assert server.connect().execute("select pg_postmaster_start_time()").fetchone() == started
     assert server.connect().execute("select apply_failures from sys.commit_stats").fetchone() == (0,)
+
+
+def test_when_a_backend_is_killed_what_is_forced_is_lost_and_nothing_else():
+    with ScratchServer(settings=ON) as server:
+        admin, victim = server.connect("admin"), server.connect("admin")
+        admin.execute("create table t(id int primary key)")
+        admin.execute("select zorya.fail_commits('OC000', 't')")
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+
+        def is_ended():
+            try:
+                admin.execute("select 1")
+            except psycopg.OperationalError:
+                return True
+        wait_until(is_ended, what="the end of the other session")
+
+        def recovered():
+            start = time.monotonic()
+            try:
+                return server.connect("admin"), time.monotonic() - start
+            except psycopg.OperationalError:
+                return None
+        admin, took_s = wait_until(recovered, timeout=60, what="recovery")
+        assert took_s < 9, "clients wait for a worker that does not run again"
+        assert forced(admin) == []
+        admin.execute("insert into t values (1)")
+        admin.execute("select zorya.fail_commits('OC000', 't')")
+        assert told(admin, "insert into t values (2)") == ("40001", CONFLICT)
 
 
 def test_any_role_may_force_and_reset_forgets(server, admin):
