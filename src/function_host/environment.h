@@ -157,6 +157,7 @@ class Environment {
   void read_traces();
   void answer_names();
   void read_log();
+  bool read_control_message();  // false if there is none
   void on_control();
   void on_pid1_end();
 

@@ -108,14 +108,11 @@ void Environment::read_log() {
   }
 }
 
-void Environment::on_control() {
+bool Environment::read_control_message() {
   const ControlMessage message =
       receive_control(sandbox_.control.get(), std::chrono::milliseconds(0));
   const std::string& bytes = message.bytes;
-  if (bytes.empty()) {
-    context_.loop.unwatch(sandbox_.control.get());
-    return;
-  }
+  if (bytes.empty()) return false;
   if (bytes[0] == 'W' && bytes.size() == 1 + sizeof(int)) {
     int status = 0;
     std::memcpy(&status, bytes.data() + 1, sizeof status);
@@ -129,12 +126,19 @@ void Environment::on_control() {
   } else if (bytes[0] == 'U' && kind_ == EnvironmentKind::kTemplate && state_ == State::kInit) {
     owner_.template_ready(*this, message.sender);
   }
+  return true;
+}
+
+void Environment::on_control() {
+  if (!read_control_message()) context_.loop.unwatch(sandbox_.control.get());
 }
 
 void Environment::on_pid1_end() {
   context_.loop.unwatch(sandbox_.pidfd.get());
-  // Its last word may still lie in the socket.
-  if (state_ != State::kParked) on_control();
+  // Its last word may still lie in the socket, behind what the function sent: all of it is there,
+  // for every sender died with pid 1.
+  while (state_ != State::kParked && read_control_message()) {
+  }
   on_exit(SIGKILL, "pid 1 of the environment was killed");
 }
 
