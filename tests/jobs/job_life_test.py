@@ -29,6 +29,7 @@ def admin(server):
     session = server.connect("admin")
     session.execute("CREATE TABLE t (id int PRIMARY KEY, v int, s text)")
     session.execute("CREATE TABLE aside (id int PRIMARY KEY)")
+    session.execute("INSERT INTO aside VALUES (0)")
     session.execute(f"INSERT INTO t SELECT g, g, repeat('x', 100) FROM generate_series(1, {ROWS}) g")
     yield session
     for connection in server.connections:
@@ -323,7 +324,7 @@ def test_what_a_job_evaluates_can_only_read(admin, owner):
     job_id = submit(admin, "ALTER TABLE /*a*/ t VALIDATE CONSTRAINT writes")
     assert not wait_for_job(admin, job_id)
     assert job(admin, job_id)["details"] == "a function that a job evaluates can only read"
-    assert admin.execute("SELECT count(*) FROM aside").fetchone() == (0,)
+    assert admin.execute("SELECT count(*) FROM aside").fetchone() == (1,)
     assert wait_for_job(admin, submit(admin, "ALTER TABLE /*a*/ t VALIDATE CONSTRAINT asks"))
     admin.execute("ALTER TABLE t DROP CONSTRAINT writes")
     admin.execute("ALTER TABLE t DROP CONSTRAINT asks")
@@ -353,6 +354,17 @@ def test_ended_jobs_are_hidden_and_forgotten_after_their_time(server, admin, own
     wait_for_job(admin, submit(admin, "CREATE INDEX /*a*/ k ON t (id, v)"))
     left = {row[0] for row in owner.execute("SELECT job_id FROM sys.job_log")}
     assert old not in left and new in left
+
+
+def test_rows_of_statistics_alone_are_forgotten_too(server, admin, owner):
+    """No job is left for a worker, and yet the log does not grow for ever."""
+    wait_for_all_jobs(server)
+    admin.execute("ANALYZE t")
+    owner.execute("UPDATE sys.job_log SET update_time = update_time - interval '31 minutes'")
+    for _ in range(257):
+        admin.execute("ANALYZE aside")
+    wait_until(lambda: owner.execute("SELECT count(*) FROM sys.job_log WHERE update_time < now() - interval '30 minutes'")
+               .fetchone() == (0,), "the deletion of old rows")
 
 
 def test_at_rest_there_is_one_small_process(server, admin, owner):

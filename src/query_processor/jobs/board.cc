@@ -23,6 +23,7 @@ struct Board {
   slock_t mutex;
   Latch* launcher;
   std::atomic<std::uint32_t> wakes;
+  std::atomic<std::uint32_t> ended_rows;  // since somebody was last asked to forget old ones
   ConditionVariable ended;
   JobId claims[kWorkerCount];
   bool ended_in_order[kWorkerCount];
@@ -74,6 +75,14 @@ void wake_launcher() noexcept {
   // A latch of a process that has just ended is still memory of the server's: the wake is not lost,
   // it is counted.
   if (launcher != nullptr) SetLatch(launcher);
+}
+
+bool note_ended_rows(int count) {
+  constexpr std::uint32_t kRowsBetweenCleanings = 256;
+  const auto added = static_cast<std::uint32_t>(count);
+  if ((board->ended_rows += added) < kRowsBetweenCleanings) return false;
+  board->ended_rows = 0;
+  return true;
 }
 
 void become_launcher() {

@@ -14,6 +14,10 @@ void install_board();
 
 /// There may be a job to do: the launcher looks. Any backend; never waits.
 void wake_launcher() noexcept;
+/// `count` rows of jobs that had ended were added. True now and then: somebody should forget old
+/// ones.
+bool note_ended_rows(int count);
+
 /// The caller is the launcher, and is woken by its latch from now on.
 void become_launcher();
 /// True once for any number of wakes before it. The launcher.

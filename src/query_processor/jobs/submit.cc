@@ -8,6 +8,7 @@ extern "C" {
 #include "access/xact.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -57,6 +58,7 @@ void note(JobType type, Oid object) {
 void add_noted_jobs() {
   // A cluster of an older build has no such log: its statistics are collected all the same.
   if (submissions.notes == NIL || !log_exists()) return;
+  PushActiveSnapshot(GetTransactionSnapshot());  // heap wants one, for TOAST
   ListCell* cell;
   foreach (cell, submissions.notes) {
     const auto* noted = static_cast<const Note*>(lfirst(cell));
@@ -64,6 +66,9 @@ void add_noted_jobs() {
                   InvalidOid,   0,           noted->start_time};
     add_job(job, nullptr);
   }
+  PopActiveSnapshot();
+  // A worker looks after the log; nothing else may need one for days.
+  if (note_ended_rows(list_length(submissions.notes))) submissions.waiting = true;
 }
 
 void on_transaction(XactEvent event, void* /*argument*/) {
