@@ -7,8 +7,6 @@
 namespace zorya::function_host {
 namespace {
 
-constexpr unsigned kProcessCountMax = 1024;  // the service's documented cap
-
 using Variables = std::map<std::string, std::string>;
 
 void add_names(Variables& out, const Version& version, const Options& options) {

@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kReturnGrace{5};
 constexpr int kCloneFailuresMax = 3;
 constexpr int kTemplateLossesMax = 3;
 constexpr int kKernelMemoryMb = 32;  // page tables and such, on top of what the host polls
-constexpr int kCgroupProcessCountMax = 1024 + 8;
+constexpr int kCgroupProcessCountMax = static_cast<int>(kProcessCountMax) + 8;
 
 std::string next_cgroup_name() {
   static std::atomic<unsigned> next{0};
@@ -55,6 +55,17 @@ Result<Cgroup> VersionPool::make_cgroup() const {
   return context_.cgroups->make(next_cgroup_name(),
                                 spec.memory_size_mb + spec.ephemeral_storage_mb + kKernelMemoryMb,
                                 kCgroupProcessCountMax);
+}
+
+/// On a worker: a sandbox in a control group of its own, or why there is none; shared, for a
+/// std::function must carry it to the loop.
+template <typename Start>
+std::shared_ptr<VersionPool::Started> VersionPool::start_in_cgroup(const Start& start) const {
+  auto cgroup = make_cgroup();
+  if (!cgroup) return std::make_shared<Started>(Started{cgroup.error(), Cgroup()});
+  auto sandbox = start([&](pid_t pid) { return cgroup->place(pid); });
+  if (!sandbox) cgroup->remove();
+  return std::make_shared<Started>(Started{std::move(sandbox), std::move(*cgroup)});
 }
 
 void VersionPool::invoke(std::unique_ptr<Invocation> invocation) {
@@ -130,35 +141,31 @@ void VersionPool::start_cold(std::unique_ptr<Invocation> bound) {
       plan_sandbox(*version_, context_.options, credentials, environment->stream(), false);
   auto shared_environment = share(std::move(environment));
   auto shared_bound = share(std::move(bound));
-  context_.workers.run([this, spec = std::move(spec), credentials, shared_environment,
-                        shared_bound] {
-    auto cgroup = make_cgroup();
-    auto sandbox = cgroup
-                       ? context_.maker.start(spec, [&](pid_t pid) { return cgroup->place(pid); })
-                       : Result<Sandbox>(cgroup.error());
-    if (!sandbox && cgroup) cgroup->remove();
-    auto shared = share(std::pair{std::move(sandbox), cgroup ? std::move(*cgroup) : Cgroup()});
-    context_.loop.post([this, shared, credentials, shared_environment, shared_bound] {
-      on_cold_started(std::move(shared->first), std::move(shared->second), credentials,
-                      std::move(*shared_environment), std::move(*shared_bound));
-    });
-  });
+  context_.workers.run(
+      [this, spec = std::move(spec), credentials, shared_environment, shared_bound] {
+        const auto started = start_in_cgroup(
+            [&](const PlaceSandbox& place) { return context_.maker.start(spec, place); });
+        context_.loop.post([this, started, credentials, shared_environment, shared_bound] {
+          on_cold_started(std::move(*started), credentials, std::move(*shared_environment),
+                          std::move(*shared_bound));
+        });
+      });
 }
 
-void VersionPool::on_cold_started(Result<Sandbox> sandbox, Cgroup cgroup,
-                                  const Credentials& credentials,
+void VersionPool::on_cold_started(Started result, const Credentials& credentials,
                                   std::unique_ptr<Environment> environment,
                                   std::unique_ptr<Invocation> bound) {
   --pending_;
   if (!bound) --starting_cold_;
-  if (!sandbox) {
+  if (!result.sandbox) {
+    const base::Error& error = result.sandbox.error();
     capacity_.give_back();
     base::log(base::LogLevel::kError, "function_host",
-              "function " + version_->spec.name + ": " + base::to_string(sandbox.error()));
+              "function " + version_->spec.name + ": " + base::to_string(error));
     StartFailure failure;
     failure.error_type = "Sandbox.Failure";
     failure.message = "Sandbox.Failure";
-    failure.reason = sandbox.error().message;
+    failure.reason = error.message;
     if (!bound && !waiting_.empty()) {
       bound = std::move(waiting_.front());
       waiting_.pop_front();
@@ -178,7 +185,7 @@ void VersionPool::on_cold_started(Result<Sandbox> sandbox, Cgroup cgroup,
   } else {
     starting_.insert(&started);
   }
-  started.begin_init(std::move(*sandbox), std::move(cgroup),
+  started.begin_init(std::move(*result.sandbox), std::move(result.cgroup),
                      version_->snap_start
                          ? std::max<nanoseconds>(kTemplateInitLimit, version_->spec.timeout)
                          : nanoseconds(kInitLimit));
@@ -193,22 +200,18 @@ void VersionPool::start_template(std::function<void(TemplateResult)> done) {
   ++pending_;
   SandboxSpec spec = plan_sandbox(*version_, context_.options, {}, "", true);
   context_.workers.run([this, spec = std::move(spec)] {
-    auto cgroup = make_cgroup();
-    auto sandbox = cgroup
-                       ? context_.maker.start(spec, [&](pid_t pid) { return cgroup->place(pid); })
-                       : Result<Sandbox>(cgroup.error());
-    if (!sandbox && cgroup) cgroup->remove();
-    auto shared = share(std::pair{std::move(sandbox), cgroup ? std::move(*cgroup) : Cgroup()});
-    context_.loop.post([this, shared] {
+    const auto started = start_in_cgroup(
+        [&](const PlaceSandbox& place) { return context_.maker.start(spec, place); });
+    context_.loop.post([this, started] {
       --pending_;
-      if (!shared->first) {
-        finish_template({.reason = shared->first.error().message});
+      if (!started->sandbox) {
+        finish_template({.reason = started->sandbox.error().message});
         return;
       }
       template_ =
           std::make_shared<Environment>(context_, version_, *this, EnvironmentKind::kTemplate);
       all_.emplace(template_.get(), template_);
-      template_->begin_init(std::move(*shared->first), std::move(shared->second),
+      template_->begin_init(std::move(*started->sandbox), std::move(started->cgroup),
                             std::max<nanoseconds>(kTemplateInitLimit, version_->spec.timeout));
       if (stopping_) template_->end();
     });
@@ -285,24 +288,21 @@ void VersionPool::make_clone() {
   cloning_ = true;
   ++pending_;
   context_.workers.run([this, from = template_, tmp_mode = tmp_mode_] {
-    auto cgroup = make_cgroup();
-    auto sandbox = cgroup ? context_.maker.clone(from->sandbox(), tmp_mode,
-                                                 version_->spec.ephemeral_storage_mb, 1024,
-                                                 [&](pid_t pid) { return cgroup->place(pid); })
-                          : Result<Sandbox>(cgroup.error());
-    if (!sandbox && cgroup) cgroup->remove();
-    auto shared = share(std::pair{std::move(sandbox), cgroup ? std::move(*cgroup) : Cgroup()});
-    context_.loop.post(
-        [this, shared] { on_cloned(std::move(shared->first), std::move(shared->second)); });
+    const auto started = start_in_cgroup([&](const PlaceSandbox& place) {
+      return context_.maker.clone(from->sandbox(), tmp_mode, version_->spec.ephemeral_storage_mb,
+                                  kProcessCountMax, place);
+    });
+    context_.loop.post([this, started] { on_cloned(std::move(*started)); });
   });
 }
 
-void VersionPool::on_cloned(Result<Sandbox> sandbox, Cgroup cgroup) {
+void VersionPool::on_cloned(Started started) {
   --pending_;
   cloning_ = false;
-  if (!sandbox) {
-    if (template_done_) return finish_template({.reason = sandbox.error().message});
-    if (clones_ && ++clone_failures_ >= kCloneFailuresMax) lose_template(sandbox.error().message);
+  if (!started.sandbox) {
+    const std::string& reason = started.sandbox.error().message;
+    if (template_done_) return finish_template({.reason = reason});
+    if (clones_ && ++clone_failures_ >= kCloneFailuresMax) lose_template(reason);
     end_lone_templates();
     pump();
     return check_empty();
@@ -311,7 +311,7 @@ void VersionPool::on_cloned(Result<Sandbox> sandbox, Cgroup cgroup) {
   auto clone = std::make_shared<Environment>(context_, version_, *this, EnvironmentKind::kClone);
   all_.emplace(clone.get(), clone);
   parked_.push_back(clone.get());
-  clone->park(std::move(*sandbox), std::move(cgroup));
+  clone->park(std::move(*started.sandbox), std::move(started.cgroup));
   if (template_done_) finish_template({.cloned = true});
   if (retiring_ && waiting_.empty()) {
     clone->end();

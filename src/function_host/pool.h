@@ -81,14 +81,17 @@ class VersionPool final : public EnvironmentOwner {
   void environment_gone(Environment& environment) override;
 
  private:
-  using Bound = std::shared_ptr<std::unique_ptr<Invocation>>;
+  struct Started {
+    base::Result<Sandbox> sandbox;
+    Cgroup cgroup;
+  };
 
   void pump();
   void start_cold(std::unique_ptr<Invocation> bound);
-  void on_cold_started(base::Result<Sandbox> sandbox, Cgroup cgroup, const Credentials& credentials,
+  void on_cold_started(Started result, const Credentials& credentials,
                        std::unique_ptr<Environment> environment, std::unique_ptr<Invocation> bound);
   void make_clone();
-  void on_cloned(base::Result<Sandbox> sandbox, Cgroup cgroup);
+  void on_cloned(Started started);
   void answer_failure(std::unique_ptr<Invocation> invocation, const StartFailure& failure);
   void answer_throttled(std::unique_ptr<Invocation> invocation);
   void finish_template(TemplateResult result);
@@ -100,6 +103,8 @@ class VersionPool final : public EnvironmentOwner {
   /// Environments that have answered a moment ago and are about to ask for more.
   [[nodiscard]] std::size_t returning_count() const;
   [[nodiscard]] base::Result<Cgroup> make_cgroup() const;
+  template <typename Start>
+  [[nodiscard]] std::shared_ptr<Started> start_in_cgroup(const Start& start) const;
 
   HostContext context_;
   std::shared_ptr<const Version> version_;
