@@ -80,7 +80,9 @@ class LayeredCluster:
         self._tool("begin")
         self.clusters = PrivateClusters(data, owner_door=True, library=library, settings=settings, environment={
             "LD_PRELOAD": preload, "ZORYA_LAYER_CONTROL": self.place / "control", "ZORYA_LAYER_FOLDER": self.folder,
-            "ZORYA_LAYER_SHADOW": self.shadow})
+            "ZORYA_LAYER_SHADOW": self.shadow,
+            # Else the statement itself fills the index of a small table, and its job passes few places.
+            "ZORYA_PLANT": "no_small_fill"})
 
     def __enter__(self):
         self.clusters.start()

@@ -26,11 +26,15 @@ import writers as load  # noqa: E402
 from file_layer import KILL_ITSELF, KILL_SERVER, STAND_STILL, LayeredCluster  # noqa: E402
 from heap_copy import check_heap, heap_copy  # noqa: E402
 
+from support.jobs import change, submit_again  # noqa: E402
 from support.private_cluster import OWNER, scratch_folder, wait_until  # noqa: E402
 
 # query_processor/commit.cc and its neighbours in the order of a COMMIT; then the layer's own (file_layer/preload.cc).
 PLACES = ["stop_before_verdict", "stop_within_decision", "stop_after_verdict", "stop_within_apply", "stop_after_apply",
           "before_log_sync", "after_log_sync", "stop_after_commit", "before_answer", "after_answer", "after_rows_sync"]
+# Of a background index build on the writers' table: query_processor/jobs.
+JOB_PLACES = ["job_begun", "job_before_fill", "job_after_fill", "job_before_complete", "job_before_valid", "job_done"]
+ALL_PLACES = PLACES + JOB_PLACES
 # What ends there, and whether the page cache does too.
 ENDS = ["backend", "server", "all", "power", "power, some written"]
 # Few buffers: rows are written, and not synced, all the time.
@@ -42,9 +46,11 @@ def plan(seed, run):
     """What happens in a run: nothing else is drawn."""
     draw = random.Random(f"{seed} {run}")
     # In turn, so that a short form has every place and the long one every pair.
-    place = PLACES[run % len(PLACES)]
-    end = ENDS[(run + run // len(PLACES)) % len(ENDS)]
-    return {"place": place, "end": end, "countdown": draw.randint(1, 60), "commits": draw.randint(10, 80),
+    place = ALL_PLACES[run % len(ALL_PLACES)]
+    end = ENDS[(run + run // len(ALL_PLACES)) % len(ENDS)]
+    # Commits pass by all the time, syncs of rows within a checkpoint, a job's places once.
+    passages = 1 if place in JOB_PLACES else draw.randint(1, 5 if place == "after_rows_sync" else 60)
+    return {"place": place, "end": end, "countdown": passages, "commits": draw.randint(10, 80),
             "cut_seed": draw.randrange(1 << 32),
             "checkpoints": place == "after_rows_sync" or draw.random() < 0.3}
 
@@ -77,10 +83,10 @@ class Checkpoints:
 def crash(layered, run):
     """The run's end of things at the run's place. Comes back when the server serves again."""
     at_once = {"backend": KILL_ITSELF, "server": KILL_SERVER}
-    layered.arm(run["place"], at_once.get(run["end"], STAND_STILL),
-                run["countdown"] if run["place"] != "after_rows_sync" else 1 + run["countdown"] % 5)
+    layered.arm(run["place"], at_once.get(run["end"], STAND_STILL), run["countdown"])
     before = layered.postmaster()
     with Checkpoints(layered, run["checkpoints"]):
+        job_id = submit_job(layered) if run["place"] in JOB_PLACES else None
         layered.wait_until_reached()
         lost = {}
         if run["end"] == "all":
@@ -90,7 +96,31 @@ def crash(layered, run):
         elif run["end"] == "server":
             wait_until(lambda: layered.clusters.info()["postmaster_pid"] not in (0, before), timeout=60, what="the restart")
     layered.owner().close()
+    if run["place"] in JOB_PLACES:
+        wait_until(lambda: job_status(layered, job_id) == "completed", timeout=60, what="the end of the killed job")
     return lost
+
+
+def submit_job(layered):
+    """The job's id, or nothing if its end came before the answer."""
+    try:
+        with layered.connect(autocommit=True) as connection:
+            return submit_again(connection, "CREATE INDEX /*a*/ of_a_job ON entries (n)")
+    except psycopg.OperationalError as error:
+        assert error.sqlstate != "40001", error
+        return None
+
+
+def job_status(layered, job_id):
+    """Nothing while the server is not there: what it waits for may be killed by the job's own end."""
+    try:
+        with layered.connect(autocommit=True) as connection:
+            row = connection.execute("SELECT status, details FROM sys.jobs WHERE job_type = 'INDEX_BUILD' AND coalesce(job_id = %s, true)"
+                                     " ORDER BY start_time DESC LIMIT 1", (job_id,)).fetchone()
+    except psycopg.OperationalError:
+        return None
+    assert row and row[0] != "failed", row
+    return row[0]
 
 
 def one_run(layered, writers, run):
@@ -103,7 +133,11 @@ def one_run(layered, writers, run):
         load.check(owner, writers)
         load.check_hot(owner, writers)
         load.check_no_duplicates(owner)
-        assert load.check_indexes(owner) == 5
+        assert load.check_indexes(owner) == (6 if run["place"] in JOB_PLACES else 5)
+        assert owner.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid").fetchone() == (0,)
+    if run["place"] in JOB_PLACES:
+        with layered.connect(autocommit=True) as connection:
+            change(connection, "DROP INDEX of_a_job")
     return lost
 
 
@@ -171,7 +205,7 @@ def go_on(arguments, state):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=len(PLACES))
+    parser.add_argument("--runs", type=int, default=len(ALL_PLACES))
     parser.add_argument("--seed", type=int)
     parser.add_argument("--only", type=int)
     parser.add_argument("--minutes", type=float, default=50)
