@@ -155,6 +155,35 @@ def test_dead_rows_are_no_duplicates(admin, owner):
     check_index(owner, "u")
 
 
+@pytest.mark.parametrize("type,values", [("numeric(9,2)", ("1", "1.00")), ("double precision", ("0.0", "-0.0")),
+                                         ("char(5)", ("'a'", "'a    '")), ("text", ("'a'", "'a'"))])
+def test_values_that_are_equal_are_duplicates_however_they_are_written(admin, type, values):
+    admin.execute(f"ALTER TABLE t ADD COLUMN w {type}")
+    for id, value in enumerate(values, 1):
+        admin.execute(f"UPDATE t SET w = {value} WHERE id = {id}")
+    assert not wait_for_job(admin, submit(admin, "CREATE UNIQUE INDEX /*a*/ u ON t (w)"))
+
+
+def test_columns_together_make_the_key(admin, owner):
+    admin.execute("UPDATE t SET v = id % 10, s = (id / 10)::text || repeat('x', 100)")
+    assert wait_for_job(admin, submit(admin, "CREATE UNIQUE INDEX /*a*/ u ON t (v, s)"))
+    check_index(owner, "u")
+    assert not wait_for_job(admin, submit(admin, "CREATE UNIQUE INDEX /*a*/ w ON t (v)"))
+    check_index(owner, "w")  # with all its duplicates
+
+
+def test_duplicates_that_go_before_the_end_are_no_matter(admin, owner, reader):
+    """A build may be begun over duplicates that are removed while it waits."""
+    admin.execute("UPDATE t SET v = 1 WHERE id <= 500")
+    job_id = submit(admin, "CREATE UNIQUE INDEX /*a*/ u ON t (v)")
+    wait_until(lambda: index_state(owner, "u") == (False, True) and worker_waits(owner), "the wait for the reader")
+    admin.execute("DELETE FROM t WHERE id BETWEEN 2 AND 400")
+    admin.execute("UPDATE t SET v = id WHERE id BETWEEN 401 AND 500")
+    reader.execute("COMMIT")
+    assert wait_for_job(admin, job_id)
+    check_index(owner, "u")
+
+
 def test_partial_and_expression_indexes_are_built_too(admin, owner):
     admin.execute("UPDATE t SET v = 1 WHERE id > 2000")
     assert wait_for_job(admin, submit(admin, "CREATE UNIQUE INDEX /*a*/ p ON t (v) WHERE id <= 2000"))
