@@ -132,14 +132,14 @@ class ScratchServer:
         for role in self.roles:
             self.execute_file_text(f'CREATE ROLE "{role}" LOGIN')
 
-    def start(self) -> None:
+    def start(self, wait_s: float = 30) -> None:
         argv = [str(self.programs / "postgres"), "-D", str(self.data), "-k", str(self.folder), "-p", str(PORT)]
         for key, value in self.settings.items():
             argv += ["-c", f"{key}={value}"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(self.wrapper + argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                                             env=os.environ | self.environment, **self._identity())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + wait_s
         while True:
             if self.process.poll() is not None:
                 raise RuntimeError("the server ended at its start:\n" + (self.folder / "log").read_text()[-3000:])
