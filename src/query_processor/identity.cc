@@ -318,6 +318,13 @@ void add_key(WriteSet& set, const KeyHash& hash, Relation relation) {
   });
 }
 
+KeyHash hash_of_place(Relation relation, RowId place) {
+  KeyHash hash{kHashSeedLow, kHashSeedHigh};  // apart from all keys
+  add(&hash, RelationGetRelid(relation));
+  add(&hash, (std::uint64_t{place.block} << 16) | place.offset);
+  return hash;
+}
+
 }  // namespace
 
 void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
@@ -345,9 +352,6 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
 
 WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place) {
   TableKeys* keys = keys_of(relation);
-  KeyHash by_place{kHashSeedLow, kHashSeedHigh};  // apart from all keys
-  add(&by_place, RelationGetRelid(relation));
-  add(&by_place, (std::uint64_t{place.block} << 16) | place.offset);
   for (int i = 0; i < keys->identity_count; ++i) {
     KeySpace* space = keys->identities[i];
     Datum values[INDEX_MAX_KEYS];
@@ -364,9 +368,10 @@ WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId pla
     // A primary key comes under a lock that lets nobody else be in the table; another unique index
     // does not, and a transaction that only marked the row before it came knows the row by its
     // place.
-    return {hash, true, i > 0 || !keys->has_primary_key, by_place};
+    if (i == 0 && keys->has_primary_key) return {hash, true, false, {}};
+    return {hash, true, true, hash_of_place(relation, place)};
   }
-  return {by_place, false, false, {}};
+  return {hash_of_place(relation, place), false, false, {}};
 }
 
 void install_identity_cache() { CacheRegisterRelcacheCallback(on_relation_changed, 0); }

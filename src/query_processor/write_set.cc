@@ -11,6 +11,7 @@ constexpr std::uint32_t kTransientBlock = 0x80000000U;
 constexpr std::uint32_t kVersionsPerBlock = 256;
 // What a transaction of 3,000 rows leaves is kept for the next one; more is given back.
 constexpr std::size_t kKeptCapacity = 16'384;
+constexpr std::size_t kPlacesMin = 64;
 
 std::uint64_t mix(std::uint64_t x) noexcept {
   x ^= x >> 32;
@@ -24,12 +25,11 @@ std::uint32_t filter_bit(StorageId storage, std::uint32_t block, std::size_t bit
       (mix((std::uint64_t{storage} << 32 | block) * 0x9e3779b97f4a7c15U) >> 20) & (bits - 1));
 }
 
-}  // namespace
-
-std::size_t WriteSet::PlaceHash::operator()(const Place& place) const noexcept {
-  return mix((std::uint64_t{place.storage} << 32 | place.row.block) * 0xff51afd7ed558ccdU +
-             place.row.offset);
+std::size_t place_hash(StorageId storage, RowId row) noexcept {
+  return mix((std::uint64_t{storage} << 32 | row.block) * 0xff51afd7ed558ccdU + row.offset);
 }
+
+}  // namespace
 
 bool WriteSet::may_hold(StorageId storage, std::uint32_t block) const noexcept {
   const std::uint32_t bit = filter_bit(storage, block, kFilterWords * 64);
@@ -38,8 +38,29 @@ bool WriteSet::may_hold(StorageId storage, std::uint32_t block) const noexcept {
 
 Entry* WriteSet::find_any(StorageId storage, RowId row) const noexcept {
   if (!may_hold(storage, row.block)) return nullptr;
-  const auto found = by_place_.find(Place{storage, row});
-  return found == by_place_.end() ? nullptr : found->second;
+  const std::size_t mask = places_.size() - 1;
+  for (std::size_t slot = place_hash(storage, row) & mask; places_[slot] != 0;
+       slot = (slot + 1) & mask) {
+    Entry& entry = entries_[places_[slot] - 1];
+    if (entry.base == row && entry.storage == storage) return &entry;
+  }
+  return nullptr;
+}
+
+std::uint32_t WriteSet::free_slot(StorageId storage, RowId row) const noexcept {
+  const std::size_t mask = places_.size() - 1;
+  std::size_t slot = place_hash(storage, row) & mask;
+  while (places_[slot] != 0) slot = (slot + 1) & mask;
+  return static_cast<std::uint32_t>(slot);
+}
+
+void WriteSet::grow_places() {
+  places_ = std::vector<std::uint32_t>(std::max(places_.size() * 2, kPlacesMin));
+  for (std::size_t n = 0; n < entries_.size(); ++n) {
+    Entry& entry = entries_[n];
+    entry.slot = free_slot(entry.storage, entry.base);
+    places_[entry.slot] = static_cast<std::uint32_t>(n + 1);
+  }
 }
 
 Entry* WriteSet::find(StorageId storage, RowId row) const noexcept {
@@ -55,6 +76,8 @@ Entry* WriteSet::find_changed(StorageId storage, RowId row, CommandNumber comman
 
 Entry& WriteSet::add_entry(RelationId relation, StorageId storage, RowId row,
                            RowIdentity identity) {
+  if ((entries_.size() + 1) * 2 > places_.size()) grow_places();
+  const std::uint32_t slot = free_slot(storage, row);
   entries_.push_back({.relation = relation,
                       .storage = storage,
                       .base = row,
@@ -62,13 +85,9 @@ Entry& WriteSet::add_entry(RelationId relation, StorageId storage, RowId row,
                       .identity_is_key = identity.is_key,
                       .also_by_place = identity.also_by_place,
                       .place = identity.place,
-                      .applied_row = {}});
-  try {
-    by_place_.emplace(Place{storage, row}, &entries_.back());
-  } catch (...) {
-    entries_.pop_back();
-    throw;
-  }
+                      .applied_row = {},
+                      .slot = slot});
+  places_[slot] = static_cast<std::uint32_t>(entries_.size());
   const std::uint32_t bit = filter_bit(storage, row.block, kFilterWords * 64);
   filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
   return entries_.back();
@@ -92,14 +111,7 @@ Version& WriteSet::push(Entry& entry, const Change& change) {
   std::uint32_t& hidden = hidden_of(entry.relation);
   log_.push_back(nullptr);
   const std::size_t number = versions_.size();
-  try {
-    versions_.emplace_back();
-  } catch (...) {
-    log_.pop_back();
-    throw;
-  }
-  Version& version = versions_.back();
-  version = Version{
+  const Version made{
       .command = change.command,
       .subtransaction = change.subtransaction,
       .tuple = change.tuple,
@@ -110,6 +122,13 @@ Version& WriteSet::push(Entry& entry, const Change& change) {
       .moved_to = {},
       .key_changed = change.key_changed,
       .left_partition = change.left_partition};
+  try {
+    versions_.push_back(made);
+  } catch (...) {
+    log_.pop_back();
+    throw;
+  }
+  Version& version = versions_.back();
   if (entry.newest == nullptr) ++row_count_;
   entry.newest = &version;
   log_.back() = &version;
@@ -169,7 +188,8 @@ void WriteSet::add_own_mark(adjudicator::KeyChange mark) {
 std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
   using adjudicator::LockClass;
   all_keys_ = keys_;
-  for (const Entry& entry : entries_) {
+  for (std::size_t n = 0; n < entries_.size(); ++n) {
+    const Entry& entry = entries_[n];
     if (entry.newest == nullptr || entry.applied_in != 0) continue;
     bool key_changed = !entry.identity_is_key;
     for (const Version* v = entry.newest; v != nullptr; v = v->older) key_changed |= v->key_changed;
@@ -182,12 +202,16 @@ std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
 
 std::span<Entry* const> WriteSet::entries_to_apply() {
   to_apply_.clear();
-  for (Entry& entry : entries_) {
+  for (std::size_t n = 0; n < entries_.size(); ++n) {
+    Entry& entry = entries_[n];
     if (entry.newest != nullptr && entry.applied_in == 0) to_apply_.push_back(&entry);
   }
-  std::sort(to_apply_.begin(), to_apply_.end(), [](const Entry* a, const Entry* b) {
+  const auto comes_first = [](const Entry* a, const Entry* b) {
     return a->relation != b->relation ? a->relation < b->relation : a->base < b->base;
-  });
+  };
+  // Most statements come by in the order of the heap.
+  if (!std::is_sorted(to_apply_.begin(), to_apply_.end(), comes_first))
+    std::sort(to_apply_.begin(), to_apply_.end(), comes_first);
   return to_apply_;
 }
 
@@ -212,7 +236,8 @@ void WriteSet::abort_subtransaction(SubtransactionNumber number) noexcept {
     row_count_ = mark.row_count;
     mark_count_ = mark.mark_count;
   }
-  for (Entry& entry : entries_) {
+  for (std::size_t n = 0; n < entries_.size(); ++n) {
+    Entry& entry = entries_[n];
     if (entry.applied_in >= number) entry.applied_in = 0;
     // A mark may be among the keys that went; noting it once more is harmless.
     entry.marked_classes = 0;
@@ -222,19 +247,17 @@ void WriteSet::abort_subtransaction(SubtransactionNumber number) noexcept {
 
 void WriteSet::clear() noexcept {
   if (!entries_.empty()) {
-    const bool large = entries_.size() > kKeptCapacity;
-    by_place_.clear();
-    entries_.clear();
-    versions_.clear();
-    log_.clear();
-    filter_.fill(0);
-    if (large) {
-      by_place_.rehash(0);
-      entries_.shrink_to_fit();
-      versions_.shrink_to_fit();
+    if (entries_.size() > kKeptCapacity) {
+      std::vector<std::uint32_t>().swap(places_);
       std::vector<Version*>().swap(log_);
       std::vector<Entry*>().swap(to_apply_);
+    } else {
+      for (std::size_t n = 0; n < entries_.size(); ++n) places_[entries_[n].slot] = 0;
     }
+    entries_.clear(kKeptCapacity);
+    versions_.clear(kKeptCapacity);
+    log_.clear();
+    filter_.fill(0);
   }
   to_apply_.clear();
   all_keys_.clear();

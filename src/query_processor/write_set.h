@@ -1,13 +1,12 @@
 #pragma once
 
 #include "adjudicator/write_record.h"
+#include "query_processor/stable_vector.h"
 
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <deque>
 #include <span>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -41,6 +40,7 @@ struct Entry {
   RowId applied_row;                    // where to
   CommandNumber applied_by = 0;         // and as of which command
   std::uint8_t marked_classes = 0;      // a bit per adjudicator::LockClass among the keys
+  std::uint32_t slot = 0;               // among the write set's places
 };
 
 /// A pending version of a row. `tuple` null: the row is gone (deleted, or replaced by a new row in
@@ -147,14 +147,6 @@ class WriteSet {
   void clear() noexcept;
 
  private:
-  struct Place {
-    StorageId storage;
-    RowId row;
-    bool operator==(const Place&) const = default;
-  };
-  struct PlaceHash {
-    std::size_t operator()(const Place& place) const noexcept;
-  };
   struct Mark {
     SubtransactionNumber subtransaction;
     std::size_t key_count;
@@ -168,11 +160,14 @@ class WriteSet {
   static constexpr std::size_t kFilterWords = 256;  // 16,384 bits
 
   std::uint32_t& hidden_of(RelationId relation);
+  [[nodiscard]] std::uint32_t free_slot(StorageId storage, RowId row) const noexcept;
+  void grow_places();
 
-  std::unordered_map<Place, Entry*, PlaceHash> by_place_;
-  std::deque<Entry> entries_;
-  std::deque<Version> versions_;  // transient row n is versions_[n], also after a rollback
-  std::vector<Version*> log_;     // live versions in the order of their making
+  std::vector<std::uint32_t>
+      places_;  // open addressing: the number of an entry and 1, or 0; a power of two
+  StableVector<Entry> entries_;
+  StableVector<Version> versions_;  // transient row n is versions_[n], also after a rollback
+  std::vector<Version*> log_;       // live versions in the order of their making
   std::vector<adjudicator::KeyChange> keys_;
   std::vector<adjudicator::KeyChange> all_keys_;
   struct KeyHashHash {

@@ -252,5 +252,35 @@ TEST(WriteSet, AgreesWithAPlainModelFromRandomSeeds) {
   }
 }
 
+TEST(StableVector, ElementsStayWhereTheyAre) {
+  StableVector<int> numbers;
+  const int* first = &numbers.push_back(0);
+  for (int n = 1; n < 3000; ++n) numbers.push_back(n);
+  EXPECT_EQ(&numbers[0], first);
+  EXPECT_EQ(numbers[2999], 2999);
+  numbers.pop_back();
+  EXPECT_EQ(numbers.back(), 2998);
+  numbers.clear(300);
+  EXPECT_TRUE(numbers.empty());
+  EXPECT_EQ(&numbers.push_back(7), first);
+  EXPECT_EQ(numbers.size(), 1U);
+}
+
+TEST(WriteSet, FindsEveryRowOfALargeTransactionAndNoneOfTheOneBefore) {
+  WriteSet set;
+  for (int round = 0; round < 2; ++round) {
+    for (std::uint32_t block = 0; block < 500; ++block) {
+      for (std::uint16_t offset = 1; offset <= 20; ++offset) {
+        ASSERT_EQ(set.find_any(7, {block, offset}), nullptr);
+        set.push(set.add_entry(7, 7, {block, offset}, {}), {.command = 1});
+      }
+    }
+    for (std::uint32_t block = 0; block < 500; ++block)
+      ASSERT_EQ(set.find_any(7, {block, 20})->base, (RowId{block, 20}));
+    EXPECT_EQ(set.find_any(8, {1, 20}), nullptr);
+    set.clear();
+  }
+}
+
 }  // namespace
 }  // namespace zorya::query_processor
