@@ -100,7 +100,7 @@ base::Result<CopyReport> restore_ourselves(const Common& common, const RestoreAr
   const bool is_first = !state && !fs::exists(common.data_folder / "clusters", error);
   // A folder that is no backup is said before anything is made.
   ZORYA_ASSIGN(const cluster::BackupInfo backup, cluster::look_at_backup(arguments.from));
-  const auto restored = [&]() -> base::Result<CopyReport> {
+  auto restored = [&]() -> base::Result<CopyReport> {
     ZORYA_ASSIGN(OwnClusters own,
                  open_clusters(common.data_folder, state ? std::move(*state) : State{}));
     return restore_into(own, arguments, backup, is_first, on_progress);

@@ -63,9 +63,10 @@ Settings server_settings() {
       {"max_parallel_workers", "0"},
       {"max_parallel_maintenance_workers", "0"},
       {"max_logical_replication_workers", "0"},
-      // One backup at a time: a connection for the rows and one, with a slot, for the log.
-      {"max_wal_senders", "2"},
-      {"max_replication_slots", "1"},
+      // For a backup a connection for the rows and one, with a slot, for the log. Twice, for those of
+      // one that was killed end a moment later.
+      {"max_wal_senders", "4"},
+      {"max_replication_slots", "2"},
       {"jit", "off"},
       // No statement waits for another transaction: locks of PostgreSQL's own are the exception.
       {"lock_timeout", "50ms"},

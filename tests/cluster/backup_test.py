@@ -361,12 +361,26 @@ def test_the_backups_role_can_do_nothing_else(instance, backup):
 
 def test_a_second_backup_at_the_same_time_is_refused(instance, place):
     sockets = instance.data / "clusters" / instance.cluster / "run"
-    with psycopg.connect(host=str(sockets), user="zorya_backup", replication="true", autocommit=True) as first:
-        first.execute("CREATE_REPLICATION_SLOT held TEMPORARY PHYSICAL")
+
+    def hold(name):
+        connection = psycopg.connect(host=str(sockets), user="zorya_backup", replication="true", autocommit=True)
+        connection.execute(f"CREATE_REPLICATION_SLOT {name} TEMPORARY PHYSICAL")
+        return connection
+    with hold("one"), hold("two"):
         assert "another backup of this cluster is being made" in zorya(instance.data, "backup", "--to", place / "copy", code=1)
     assert list(place.iterdir()) == []
-    wait_until(lambda: subprocess.run([ZORYA, "backup", "--data", instance.data, "--to", place / "copy"],
-                                      capture_output=True).returncode == 0, what="a backup")
+    zorya(instance.data, "backup", "--to", place / "copy")
+    # One that is killed is no obstacle to the next, either.
+    asking = launch(instance.data, "backup", "--to", place / "killed")
+    wait_until(lambda: (place / "killed.incomplete").exists() or asking.poll() is not None, what="a backup that has begun")
+    asking.kill()
+    asking.wait()
+
+    def is_free():
+        done = subprocess.run([ZORYA, "backup", "--data", instance.data, "--to", place / "next"], capture_output=True, text=True)
+        assert done.returncode == 0 or "another backup of it is being made" in done.stderr, done.stderr
+        return done.returncode == 0
+    wait_until(is_free, what="a backup")
 
 
 def tools_that_run():
