@@ -210,7 +210,8 @@ def test_drop_table_ends_the_builds_on_it(admin, owner, reader):
     ids.append(submit_again(admin, "CREATE INDEX /*a*/ j ON t (s)"))
     change(admin, "DROP TABLE t")
     for job_id in ids:
-        wait_until(lambda id=job_id: job(admin, id)["status"] == "cancelled", "the end of the job")
+        assert not wait_for_job(admin, job_id)
+        assert job(admin, job_id)["status"] == "cancelled"
     assert owner.execute("SELECT count(*) FROM sys.jobs WHERE job_type = 'DROP' AND status = 'completed'").fetchone()[0] >= 1
 
 

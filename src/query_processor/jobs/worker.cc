@@ -26,6 +26,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -77,6 +78,8 @@ LOCKTAG tag_of(Oid table) {
 bool lock_table(Worker* worker) {
   const LOCKTAG tag = tag_of(worker->table);
   worker->locked = LockAcquire(&tag, ShareUpdateExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+  // What whoever had it before has committed.
+  if (worker->locked) AcceptInvalidationMessages();
   return worker->locked;
 }
 
@@ -235,6 +238,18 @@ bool may_pass(int sqlstate) {
   return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
 
+bool is_gone(const Job& job) {
+  StartTransactionCommand();
+  const bool gone = !OidIsValid(table_of(job));
+  CommitTransactionCommand();
+  return gone;
+}
+
+void cancel_job(Worker* worker) {
+  write(worker, JobStatus::kCancelled, "Skipped job for nonexistent table.");
+  end_job(worker);
+}
+
 /// After an error, outside a transaction.
 void take_back_job(Worker* worker, const ErrorData* error) {
   if (gives_way(error)) {
@@ -242,6 +257,7 @@ void take_back_job(Worker* worker, const ErrorData* error) {
     write(worker, JobStatus::kProcessing, nullptr);
     return pause_job(worker);
   }
+  if (is_gone(worker->job)) return cancel_job(worker);
   ereport(LOG, (errmsg("job %s on relation %u: %s", worker->job.id.text, worker->job.object,
                        error->message)));
   if (may_pass(error->sqlerrcode) && worker->job.starts < kStartsMax) return pause_job(worker);
@@ -259,8 +275,7 @@ void try_job(Worker* worker) {
       return pause_job(worker);
     case Ready::kGone:
       unlock_table(worker);
-      write(worker, JobStatus::kCancelled, "Skipped job for nonexistent table.");
-      return end_job(worker);
+      return cancel_job(worker);
     case Ready::kYes:
       do_job(worker);
       unlock_table(worker);
