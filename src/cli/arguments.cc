@@ -188,8 +188,11 @@ void add_force(CLI::App& app, Options& options) {
   verb.add_option("--table", force.table, "Only commits that touch it (default: any)");
   verb.add_option("--count", force.count, "How many commits (default 1)")
       ->check(CLI::Range(1, 1'000'000));
-  verb.add_option("--at", force.at, "Where drop ends the connection (default before_verdict)")
-      ->check(CLI::IsMember({"before_verdict", "after_verdict", "after_apply", "after_flush"}));
+  verb.add_option(
+          "--at", force.at,
+          "Where drop ends the connection, or OC001 comes: at a statement (default before_verdict)")
+      ->check(CLI::IsMember(
+          {"statement", "before_verdict", "after_verdict", "after_apply", "after_flush"}));
   verb.add_option("--cluster", force.cluster, "Id or logical id (default: the only one)");
 }
 

@@ -86,7 +86,7 @@ struct ForceArguments {
   std::string cluster{};  // id or logical id; empty: the only one
   std::string what{};
   std::string table{};                // empty: any
-  std::string at = "before_verdict";  // of "drop"
+  std::string at = "before_verdict";  // of "drop", and "statement" of "OC001"
   std::int64_t count = 1;
 };
 

@@ -23,6 +23,8 @@ constexpr const char* kFailSql =
     "SELECT json_build_object('id', zorya.fail_commits($1, nullif($2, '')::regclass, $3::int))";
 constexpr const char* kDropSql =
     "SELECT json_build_object('id', zorya.drop_connections($1, nullif($2, '')::regclass, $3::int))";
+constexpr const char* kStatementSql =
+    "SELECT json_build_object('id', zorya.fail_statements(nullif($1, '')::regclass, $2::int))";
 constexpr const char* kListSql =
     "SELECT json_build_object('forced', coalesce(json_agg(f ORDER BY id), '[]'))"
     " FROM zorya.forced_outcomes() f";
@@ -41,6 +43,9 @@ base::Result<std::string> ask_to_force(const cluster::Clusters& clusters, std::s
   const std::string count = std::to_string(arguments.count);
   if (arguments.what == "drop") {
     return clusters.ask(id, kDropSql, {arguments.at, arguments.table, count}, kForcePatience);
+  }
+  if (arguments.what == "OC001" && arguments.at == "statement") {
+    return clusters.ask(id, kStatementSql, {arguments.table, count}, kForcePatience);
   }
   const std::string outcome = arguments.what == "too-old" ? "too_old" : arguments.what;
   return clusters.ask(id, kFailSql, {outcome, arguments.table, count}, kForcePatience);

@@ -36,6 +36,8 @@ CREATE OR REPLACE FUNCTION zorya.fail_commits(outcome text, of_table regclass DE
 CREATE OR REPLACE FUNCTION zorya.drop_connections(at_point text, of_table regclass DEFAULT NULL,
                                                   commits integer DEFAULT 1)
   RETURNS bigint LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_drop_connections';
+CREATE OR REPLACE FUNCTION zorya.fail_statements(of_table regclass DEFAULT NULL, statements integer DEFAULT 1)
+  RETURNS bigint LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_fail_statements';
 CREATE OR REPLACE FUNCTION zorya.age_transaction(seconds integer)
   RETURNS void LANGUAGE C VOLATILE STRICT AS 'zorya_query_processor', 'zorya_age_transaction';
 CREATE OR REPLACE FUNCTION zorya.forced_outcomes(OUT id bigint, OUT outcome text, OUT at_point text,
@@ -55,7 +57,8 @@ constexpr NamedOutcome kOutcomes[] = {{"OC000", Outcome::kConflict},
                                       {"too_old", Outcome::kTooOld},
                                       {"dropped", Outcome::kDropped},
                                       {"aged", Outcome::kAged}};
-constexpr const char* kPoints[] = {"before_verdict", "after_verdict", "after_apply", "after_flush"};
+constexpr const char* kPoints[] = {"before_verdict", "after_verdict", "after_apply", "after_flush",
+                                   "statement"};
 static_assert(std::size(kPoints) == static_cast<std::size_t>(CommitPoint::kCount));
 
 /// Nobody's own schema of that name is touched.
@@ -122,16 +125,18 @@ CommitPoint point_named(const char* name) {
   }
   ereport(ERROR,
           (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("no point of a commit \"%s\"", name),
-           errhint("before_verdict, after_verdict, after_apply or after_flush")));
+           errhint("statement, before_verdict, after_verdict, after_apply or after_flush")));
   pg_unreachable();
 }
 
-/// With the table and the count of arguments 1 and 2.
-Datum add(FunctionCallInfo fcinfo, Rule rule) {
-  rule.relation = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
-  rule.asked = PG_ARGISNULL(2) ? 1 : PG_GETARG_INT32(2);
+/// With the table and the count of the argument `table_argument` and the one after it.
+Datum add(FunctionCallInfo fcinfo, int table_argument, Rule rule) {
+  const int count_argument = table_argument + 1;
+  rule.relation = PG_ARGISNULL(table_argument) ? InvalidOid : PG_GETARG_OID(table_argument);
+  rule.asked = PG_ARGISNULL(count_argument) ? 1 : PG_GETARG_INT32(count_argument);
   if (rule.asked < 1) {
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("commits must be 1 or more")));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the count must be 1 or more")));
   }
   const std::int64_t id = add_rule(rule);
   if (id == 0) {
@@ -206,15 +211,24 @@ void zorya_forced_outcomes_main(Datum /*argument*/) {
 ZORYA_SQL_FUNCTION(zorya_fail_commits) {
   forced::refuse_unless_on();
   return forced::add(
-      fcinfo, {.outcome = forced::outcome_named(forced::text_argument(fcinfo, 0, "outcome"))});
+      fcinfo, 1, {.outcome = forced::outcome_named(forced::text_argument(fcinfo, 0, "outcome"))});
 }
 
 /// The next commits that touch the table (null: any) lose their connection at the point.
 ZORYA_SQL_FUNCTION(zorya_drop_connections) {
   forced::refuse_unless_on();
-  return forced::add(fcinfo,
+  return forced::add(fcinfo, 1,
                      {.outcome = forced::Outcome::kDropped,
                       .point = forced::point_named(forced::text_argument(fcinfo, 0, "at_point"))});
+}
+
+/// The next statements that read or write the table (null: any) end in OC001, as after a schema
+/// change.
+ZORYA_SQL_FUNCTION(zorya_fail_statements) {
+  forced::refuse_unless_on();
+  return forced::add(fcinfo, 0,
+                     {.outcome = forced::Outcome::kSchemaChanged,
+                      .point = zorya::query_processor::CommitPoint::kStatement});
 }
 
 /// Makes the transaction that calls it older.

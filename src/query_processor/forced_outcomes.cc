@@ -14,6 +14,7 @@ extern "C" {
 #include "libpq/libpq-be.h"
 #include "libpq/libpq.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -94,13 +95,14 @@ bool is_touched(Oid relation) {
 }
 
 /// The rule that comes true here, which counts at once; false if there is none.
-bool take(CommitPoint point, Rule* taken) {
+template <typename Matches>
+bool take(CommitPoint point, Matches matches, Rule* taken) {
   bool found = false;
   LWLockAcquire(lock, LW_EXCLUSIVE);
   for (std::size_t i = 0; i < shared->rule_count && !found; ++i) {
     Rule& rule = shared->rules[i];
     if (rule.outcome == Outcome::kAged || rule.point != point || rule.fired >= rule.asked ||
-        !is_touched(rule.relation)) {
+        !matches(rule.relation)) {
       continue;
     }
     ++rule.fired;
@@ -143,9 +145,19 @@ void note_touched(Oid relation) {
   touched[touched_count++] = relation;
 }
 
-void come_to(CommitPoint point) {
-  Rule rule;
-  if (!take(point, &rule)) return;
+namespace {
+
+bool names(List* range_table, Oid relation) {
+  ListCell* cell;
+  foreach (cell, range_table) {
+    const auto* entry = lfirst_node(RangeTblEntry, cell);
+    if (entry->rtekind != RTE_RELATION) continue;
+    if (relation == InvalidOid || entry->relid == relation) return true;
+  }
+  return false;
+}
+
+void let_happen(const Rule& rule, CommitPoint point) {
   switch (rule.outcome) {
     case Outcome::kConflict:
       count_conflict(rule.relation, ConflictKind::kForced);
@@ -160,6 +172,19 @@ void come_to(CommitPoint point) {
     case Outcome::kAged:
       return;
   }
+}
+
+}  // namespace
+
+void come_to(CommitPoint point) {
+  Rule rule;
+  if (take(point, is_touched, &rule)) let_happen(rule, point);
+}
+
+void come_to_statement(List* range_table) {
+  Rule rule;
+  const auto matches = [range_table](Oid relation) { return names(range_table, relation); };
+  if (take(CommitPoint::kStatement, matches, &rule)) let_happen(rule, CommitPoint::kStatement);
 }
 
 std::int64_t add_rule(Rule rule) {

@@ -4,6 +4,10 @@
 
 #include <cstdint>
 
+extern "C" {
+#include "nodes/pg_list.h"
+}
+
 /// What a test may force, on a server that was started for it (zorya.forced_outcomes;
 /// docs/testing.md): the next commits that touch a table end in 40001 or 54000, or lose their
 /// connection at a named point; a transaction is made older. What is forced lies in shared memory,
@@ -17,6 +21,7 @@ enum class CommitPoint : std::uint8_t {
   kAfterVerdict,  // the keys are claimed: others see at worst a needless conflict
   kAfterApply,    // in heap and indexes, not committed
   kAfterFlush,    // committed and durable, not answered
+  kStatement,     // none of a commit's: a statement that reads or writes the table begins
   kCount
 };
 
@@ -29,6 +34,7 @@ extern int forced_age_s;
 namespace forced {
 void note_touched(Oid relation);
 void come_to(CommitPoint point);
+void come_to_statement(List* range_table);
 }  // namespace forced
 
 /// This transaction changes or marks rows of the table.
@@ -40,6 +46,11 @@ inline void note_touched(Oid relation) {
 /// raise, but not at kAfterFlush, where PostgreSQL can take no error any more.
 inline void come_to(CommitPoint point) {
   if (unlikely(forced_outcomes_on)) forced::come_to(point);
+}
+
+/// The same where a statement of a client begins.
+inline void come_to_statement(List* range_table) {
+  if (unlikely(forced_outcomes_on)) forced::come_to_statement(range_table);
 }
 
 /// At the end of a transaction.

@@ -3,6 +3,7 @@
 #include "query_processor/backend.h"
 #include "query_processor/catalogue.h"
 #include "query_processor/commit.h"
+#include "query_processor/forced_outcomes.h"
 #include "query_processor/index_only.h"
 #include "query_processor/limits.h"
 #include "query_processor/pg/server.h"
@@ -66,6 +67,7 @@ void executor_start(QueryDesc* query, int flags) {
     check_isolation_level();
     check_transaction_age();
     check_catalogue(query);
+    come_to_statement(query->plannedstmt->rtable);
   }
   if (unlikely(query->crosscheck_snapshot != InvalidSnapshot))
     judge_foreign_keys_by_transaction_snapshot(query);

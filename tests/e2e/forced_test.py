@@ -68,6 +68,9 @@ def test_the_verb_forces_lists_and_forgets(up):
             [("OC001", "before_verdict", "verb", 2, 1), ("dropped", "after_apply", "verb", 1, 0)]
         assert told(up, "force", "reset") == "forgotten: 2\n"
         admin.execute("insert into verb values (1)")
+        told(up, "force", "OC001", "--at", "statement", "--table", "verb")
+        with pytest.raises(psycopg.errors.SerializationFailure, match="OC001"):
+            admin.execute("select * from verb")
         told(up, "force", "too-old")
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="age limit of 300s"):
             admin.execute("insert into verb values (2)")

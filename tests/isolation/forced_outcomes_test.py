@@ -73,6 +73,23 @@ def test_marks_and_deletes_touch_too(admin, touch):
     assert forced(admin) == [("OC001", "t", 1, 1)]
 
 
+def test_statements_that_only_read_are_told_of_a_schema_change_too(admin):
+    admin.execute("select zorya.fail_statements('t', 2)")
+    admin.execute("select * from other")
+    assert told(admin, "select * from t") == ("40001", SCHEMA)
+    admin.execute("begin read only")
+    assert told(admin, "select count(*) from other join t on other.id = t.id") == ("40001", SCHEMA)
+    admin.execute("rollback")
+    admin.execute("select * from t")
+    assert forced(admin) == [("OC001", "t", 2, 2)]
+    admin.execute("select zorya.fail_statements()")
+    admin.execute("select 1")
+    assert told(admin, "insert into other values (7, 7)") == ("40001", SCHEMA)
+    admin.execute("select zorya.drop_connections('statement', 'other')")
+    with pytest.raises(psycopg.OperationalError):
+        admin.execute("select * from other")
+
+
 def test_without_a_table_any_writing_commit_is_meant(admin):
     admin.execute("select zorya.fail_commits('too_old')")
     admin.execute("select * from t")

@@ -45,6 +45,10 @@ constexpr LimitRule kLimits[] = {
      "transaction size limit %dmb exceeded", kR},
     {"MiB that a transaction writes in all", "zorya.transaction_hard_mib_max", 40, kTooMany,
      "transaction size limit %dmb exceeded", kI},
+    {"declared bytes of a char column", "zorya.char_bytes_max", 4096, kTooMany,
+     "Datatype limit greater than %d bytes not supported for char", kR},
+    {"declared bytes of a varchar column", "zorya.varchar_bytes_max", 65'535, kTooMany,
+     "Datatype limit greater than %d bytes not supported for varchar", kR},
 };
 static_assert(std::size(kLimits) == static_cast<std::size_t>(Limit::kCount));
 

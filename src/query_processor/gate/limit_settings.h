@@ -14,7 +14,7 @@ struct LimitSetting {
   int maximum;
 };
 
-inline constexpr std::array<LimitSetting, 19> kLimitSettings = {{
+inline constexpr std::array<LimitSetting, 21> kLimitSettings = {{
     // Objects. Fact sheet 3.2; sizes as documented.
     {"schemas_max", 10},
     {"tables_max", 1000},
@@ -28,6 +28,8 @@ inline constexpr std::array<LimitSetting, 19> kLimitSettings = {{
     {"statistics_max", 5},
     {"statistics_target_max", 100},
     // Values.
+    {"char_bytes_max", 4096},
+    {"varchar_bytes_max", 65'535},
     {"key_bytes_max", 1024},
     {"column_bytes_max", 1 << 20},
     {"row_bytes_max", 2 << 20},

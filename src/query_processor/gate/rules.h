@@ -115,6 +115,8 @@ enum class Limit : std::uint8_t {
   kRowBytes,
   kTransactionMib,
   kTransactionHardMib,
+  kCharBytes,
+  kVarcharBytes,
   kCount
 };
 const LimitRule& limit_rule(Limit limit);

@@ -13,8 +13,6 @@ extern "C" {
 namespace zorya::query_processor::gate {
 namespace {
 
-constexpr int32 kCharLimit = 4096;
-constexpr int32 kVarcharLimit = 65535;
 /// numeric without a size is numeric(18,6), unlike PostgreSQL's.
 constexpr int32 kDefaultNumericMod = (18 << 16 | 6) + VARHDRSZ;
 
@@ -36,11 +34,8 @@ bool is_serial(const TypeName* type) {
 }
 
 void hold_width(Oid type, int32 modifier) {
-  const bool is_char = type == BPCHAROID && modifier > kCharLimit + VARHDRSZ;
-  if (!is_char && (type != VARCHAROID || modifier <= kVarcharLimit + VARHDRSZ)) return;
-  ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                  errmsg("Datatype limit greater than %d bytes not supported for %s",
-                         is_char ? kCharLimit : kVarcharLimit, is_char ? "char" : "varchar")));
+  if (type == BPCHAROID) hold_limit(Limit::kCharBytes, modifier - VARHDRSZ);
+  if (type == VARCHAROID) hold_limit(Limit::kVarcharBytes, modifier - VARHDRSZ);
 }
 
 }  // namespace
