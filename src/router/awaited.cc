@@ -3,6 +3,19 @@
 #include <algorithm>
 
 namespace zorya::router {
+namespace {
+
+bool is_unit(const Awaited::Entry& entry) {
+  return entry.kind == Awaited::Kind::kSync || entry.kind == Awaited::Kind::kQuery ||
+         entry.kind == Awaited::Kind::kRefusedCall;
+}
+
+bool is_extended(const Awaited::Entry& entry) {
+  return entry.kind == Awaited::Kind::kExtended || entry.kind == Awaited::Kind::kDescribe ||
+         entry.kind == Awaited::Kind::kDescribeAsync;
+}
+
+}  // namespace
 
 void Awaited::add(Entry entry) {
   entry.parse_count = parses_sent_;
@@ -23,10 +36,18 @@ bool Awaited::is_simple() const {
 }
 
 bool Awaited::is_open() const {
-  return !entries_.empty() && std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
-    return entry.kind == Kind::kExtended || entry.kind == Kind::kDescribe ||
-           entry.kind == Kind::kDescribeAsync;
-  });
+  return !entries_.empty() && std::all_of(entries_.begin(), entries_.end(), is_extended);
+}
+
+bool Awaited::ends_open() const { return !entries_.empty() && is_extended(entries_.back()); }
+
+std::size_t Awaited::unit_count() const {
+  return static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), is_unit));
+}
+
+bool Awaited::may_commit() const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [](const Entry& entry) { return is_unit(entry) && entry.may_commit; });
 }
 
 Awaited::Kind Awaited::described() {

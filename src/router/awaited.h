@@ -28,6 +28,7 @@ class Awaited {
   struct Entry {
     Kind kind = Kind::kExtended;
     pgwire::SqlWord word = pgwire::SqlWord::kOther;
+    bool is_batch = false;          // a query of several statements
     bool may_commit = true;         // something could be committed by it; of a query or a Sync
     std::uint32_t parse_count = 0;  // Parse messages sent before its end, modulo 2^32
   };
@@ -54,6 +55,12 @@ class Awaited {
   }
   /// Extended messages only, whose Sync has not come.
   [[nodiscard]] bool is_open() const;
+  /// The last are extended messages, whose Sync has not come.
+  [[nodiscard]] bool ends_open() const;
+  /// How many times ReadyForQuery will come for the client.
+  [[nodiscard]] std::size_t unit_count() const;
+  /// Something that is awaited could commit something.
+  [[nodiscard]] bool may_commit() const;
   [[nodiscard]] bool is_skipping() const { return skipping_; }
   void skip_to_sync() { skipping_ = true; }
 

@@ -44,10 +44,7 @@ ErrorReport in_failed_transaction() {
       .message = "current transaction is aborted, commands ignored until end of transaction block"};
 }
 
-/// What a block that has failed answers with the tag ROLLBACK.
-bool ends_by_rollback(SqlWord word, bool failed) {
-  return word == SqlWord::kRollback || (failed && word == SqlWord::kCommit);
-}
+bool ends_block(SqlWord word) { return word == SqlWord::kCommit || word == SqlWord::kRollback; }
 
 /// The SQL text at the start of a message's body.
 std::string_view text_of(std::string_view body) { return body.substr(0, body.find('\0')); }
@@ -178,12 +175,14 @@ class Relay::ClientSide {
 
   bool query(const pgwire::Frame& frame) {
     const SqlWord word = word_of(frame);
-    if (word == SqlWord::kCommit) relay_.commit_ahead_ = true;
     if (word == SqlWord::kDeallocate) relay_.memory_.forget_all();
-    relay_.awaited_.add(
-        {.kind = Kind::kQuery,
-         .word = word,
-         .may_commit = relay_.may_commit() || pgwire::is_batch(text_of(frame.body))});
+    const bool is_batch = pgwire::is_batch(text_of(frame.body));
+    const bool commits = word == SqlWord::kCommit && relay_.status_ != TransactionStatus::kFailed;
+    relay_.awaited_.add({.kind = Kind::kQuery,
+                         .word = is_batch ? SqlWord::kOther : word,
+                         .is_batch = is_batch,
+                         .may_commit = relay_.may_commit() || is_batch || commits});
+    relay_.end_ahead_ = relay_.end_ahead_ || is_batch || ends_block(word);
     append_marked(frame, 0);
     return bounded();
   }
@@ -202,7 +201,7 @@ class Relay::ClientSide {
     const auto name = pgwire::take_string(rest);
     if (!name) return malformed();
     const SqlWord word = pgwire::first_word(text_of(rest));
-    if (word == SqlWord::kCommit) relay_.commit_ahead_ = true;
+    if (ends_block(word)) relay_.end_ahead_ = true;
     if (word == SqlWord::kDeallocate) relay_.memory_.forget_all();
     relay_.awaited_.add_extended();
     const std::size_t start = out_.size();
@@ -220,7 +219,10 @@ class Relay::ClientSide {
     const auto statement = portal ? pgwire::take_string(rest) : std::nullopt;
     if (!statement) return malformed();
     note(relay_.async_portals_, *portal, relay_.async_statements_.contains(*statement));
-    if (relay_.memory_.word_of(*statement) == SqlWord::kCommit) relay_.commit_ahead_ = true;
+    if (ends_block(relay_.memory_.word_of(*statement))) {
+      relay_.end_ahead_ = true;
+      if (!portal->empty()) relay_.end_is_bound_ = true;
+    }
     relay_.awaited_.add_extended();
     out_.append(frame.whole);
     return bounded();
@@ -404,7 +406,8 @@ class Relay::BackendSide {
     const Kind done = relay_.awaited_.ready();
     relay_.status_ = *status;
     relay_.copying_in_ = relay_.changes_schema_ = false;
-    if (*status != TransactionStatus::kInBlock) relay_.commit_ahead_ = false;
+    if (relay_.awaited_.empty()) relay_.end_ahead_ = false;
+    if (*status == TransactionStatus::kIdle) relay_.end_is_bound_ = false;
     relay_.memory_.note_status(*status);
     const bool is_ours = done == Kind::kOwnQuery || done == Kind::kOwnSync;
     if (!is_ours) out_.append(frame.whole);
@@ -448,9 +451,11 @@ Relay::Stance Relay::stance() const {
   return status_ == TransactionStatus::kInBlock ? Stance::kInTransaction : Stance::kIdle;
 }
 
-/// Can what is sent now commit something? A statement in a block cannot, unless its COMMIT is
-/// ahead.
-bool Relay::may_commit() const { return status_ != TransactionStatus::kInBlock || commit_ahead_; }
+/// Can what is sent now commit something? A statement in a block cannot, unless the block's end is
+/// ahead of it.
+bool Relay::may_commit() const {
+  return status_ == TransactionStatus::kIdle || end_ahead_ || end_is_bound_;
+}
 
 void Relay::fail_transaction(Reason reason, std::string& to_backend) {
   was_open_ = awaited_.is_open();
@@ -514,12 +519,17 @@ bool Relay::lose_backend(const Reason& reason, std::string& to_client) {
   client_cutter_.drop_rest();
   memory_.drop_unsettled();
   if (holds_client()) {
+    const bool may_have_committed = was_open_ && (end_ahead_ || end_is_bound_);
+    if (may_have_committed && !failed_on_its_own_) {
+      pgwire::append_error(to_client, server_unavailable());
+      failed_on_its_own_ = true;
+    }
     finish_failing();
   } else if (!doom_.answers()) {
     answer_awaited(reason, to_client);
   }
   awaited_.clear();
-  has_backend_ = copying_in_ = changes_schema_ = commit_ahead_ = false;
+  has_backend_ = copying_in_ = changes_schema_ = end_ahead_ = end_is_bound_ = false;
   cancel_expected_ = cancel_sent_ = aborted_ = aged_ = false;
   if (status_ == TransactionStatus::kInBlock) status_ = TransactionStatus::kFailed;
   return true;
@@ -531,23 +541,32 @@ void Relay::refuse_without_backend(std::string& to_client) {
   if (status_ == TransactionStatus::kInBlock) status_ = TransactionStatus::kFailed;
 }
 
+/// The backend is gone: is it certain that nothing of what it had to answer was committed?
+bool Relay::is_certainly_lost() const {
+  const bool end_is_ahead = end_ahead_ || end_is_bound_;
+  if (!awaited_.may_commit() && !(awaited_.ends_open() && end_is_ahead)) return true;
+  // It said at its end that a transaction did not commit. Which one, is clear if it had only one.
+  if (!aborted_ || awaited_.unit_count() != 1) return false;
+  const Awaited::Entry& last = awaited_.entries().back();
+  return last.kind == Kind::kQuery ? !last.is_batch : !end_is_ahead;
+}
+
 /// Answers all that was awaited, each in its turn, as a backend would whose transaction had failed.
 void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
+  const bool is_lost = is_certainly_lost();
   bool in_block = status_ != TransactionStatus::kIdle;
   bool failed = status_ == TransactionStatus::kFailed;
   bool skipping = awaited_.is_skipping();
   bool is_open = false;
-  bool is_first = true;
-  const auto fail = [&](bool may_have_committed) {
-    if (failed && in_block) {
-      pgwire::append_error(to_client, in_failed_transaction());
-    } else if (may_have_committed && !(aborted_ && is_first)) {
+  const auto fail = [&] {
+    if (!is_lost) {
       pgwire::append_error(to_client, server_unavailable());
+    } else if (failed && in_block) {
+      pgwire::append_error(to_client, in_failed_transaction());
     } else {
       tell(to_client, reason);
     }
     failed = true;
-    is_first = false;
   };
   const auto current = [&] {
     return in_block ? TransactionStatus::kFailed : TransactionStatus::kIdle;
@@ -560,19 +579,19 @@ void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
         is_open = true;
         break;
       case Kind::kSync:
-        if (!skipping) fail(entry.may_commit);
+        if (!skipping) fail();
         skipping = is_open = false;
         append_ready(to_client, current());
         break;
       case Kind::kQuery:
       case Kind::kRefusedCall:
-        if (in_block && ends_by_rollback(entry.word, failed)) {
-          in_block = false;
+        if (is_lost && in_block && ends_block(entry.word) &&
+            (failed || entry.word == SqlWord::kRollback)) {
           pgwire::append_message(to_client, 'C', std::string_view("ROLLBACK\0", 9));
         } else {
-          fail(entry.may_commit);
-          if (entry.word == SqlWord::kCommit) in_block = false;
+          fail();
         }
+        in_block = in_block && !ends_block(entry.word);
         append_ready(to_client, current());
         break;
       case Kind::kOwnQuery:
@@ -582,8 +601,8 @@ void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
   }
   status_ = current();
   if (is_open) {
-    // Who asked by Flush waits for an answer. Without Sync only a COMMIT can have committed.
-    if (!skipping) fail(commit_ahead_);
+    // Who asked by Flush waits for an answer.
+    if (!skipping) fail();
     doom_.become_skipping(status_);
   } else if (in_block && !failed) {
     reason_ = reason;

@@ -119,6 +119,7 @@ class Relay {
   void copy_ended_by_client();
   void answer_awaited(const Reason& reason, std::string& to_client);
   [[nodiscard]] bool may_commit() const;
+  [[nodiscard]] bool is_certainly_lost() const;
 
   // Messages up to this size are handed through whole, so that the stream can go on after a loss.
   static constexpr std::uint32_t kHeldBytesMax = 64 << 10;
@@ -138,7 +139,8 @@ class Relay {
   bool was_open_ = false;           // while failing: extended messages without a Sync
   bool aborted_ = false;            // the backend said at its end that nothing was committed
   bool aged_ = false;               // the backend ended because its transaction was too old
-  bool commit_ahead_ = false;       // in a block: its COMMIT may be on its way
+  bool end_is_bound_ = false;       // to a portal with a name, in this transaction
+  bool end_ahead_ = false;          // the end of its block may be on its way
   bool changes_schema_ = false;
   bool schema_change_begun_ = false;
   bool held_up_ = false;  // the schema change, when it was looked at last

@@ -397,13 +397,25 @@ TEST_F(RelayTest, WhatCannotHaveCommittedIsTheReason) {
 
 TEST_F(RelayTest, APipelineIsAnsweredToItsEnd) {
   begin();
+  client(parse("", "a") + message('S') + query("b") + query("rollback"));
+  EXPECT_EQ(lose(), oc001() + ready('E') + error("25P02", kFailedBlock) + ready('E') +
+                        message('C', "ROLLBACK\0"s) + ready('I'));
+}
+
+TEST_F(RelayTest, APipelineThatCommitsMayHaveCommittedAllOfIt) {
+  begin();
   client(parse("", "a") + message('S') + query("b") + query("commit") + query("c") +
          parse("", "d") + message('H'));
-  EXPECT_EQ(lose(), oc001() + ready('E') + error("25P02", kFailedBlock) + ready('E') +
-                        message('C', "ROLLBACK\0"s) + ready('I') + unavailable() + ready('I') +
-                        unavailable());
+  EXPECT_EQ(lose(), unavailable() + ready('E') + unavailable() + ready('E') + unavailable() +
+                        ready('I') + unavailable() + ready('I') + unavailable());
   EXPECT_EQ(client(bind("", "") + message('S') + query("next")), query("next"));
   EXPECT_EQ(take_answers(), ready('I'));
+}
+
+TEST_F(RelayTest, AnAbortAtTheEndIsOfOneTransactionOnly) {
+  client(query("insert") + query("insert"));
+  backend(fatal("57P01") + notice("ZR003", "aborted"));
+  EXPECT_EQ(lose(), unavailable() + ready('I') + unavailable() + ready('I'));
 }
 
 TEST_F(RelayTest, TheRestOfABigMessageIsDroppedAfterALoss) {
