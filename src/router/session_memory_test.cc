@@ -15,14 +15,14 @@ std::string query(std::string_view sql) {
   return out;
 }
 
-const SessionMemory::Settings kFresh = {{"application_name", ""},
-                                        {"client_encoding", "UTF8"},
-                                        {"search_path", "public"},
-                                        {"role", "none"}};
+const SessionMemory::Settings fresh = {{"application_name", ""},
+                                       {"client_encoding", "UTF8"},
+                                       {"search_path", "public"},
+                                       {"role", "none"}};
 
 SessionMemory logged_in() {
   SessionMemory memory;
-  for (const auto& [name, value] : kFresh) memory.note_setting(name, value);
+  for (const auto& [name, value] : fresh) memory.note_setting(name, value);
   memory.note_status(TransactionStatus::kIdle);
   return memory;
 }
@@ -30,7 +30,7 @@ SessionMemory logged_in() {
 TEST(SessionMemory, WhatWasNotSetNeedsNotBeRestored) {
   SessionMemory memory = logged_in();
   memory.note_setting("server_encoding", "UTF8");  // no session can set it
-  EXPECT_TRUE(memory.restoring(kFresh).empty());
+  EXPECT_TRUE(memory.restoring(fresh).empty());
 }
 
 TEST(SessionMemory, SettingsAreRestoredTheEncodingFirstAndTheRoleLast) {
@@ -44,7 +44,7 @@ TEST(SessionMemory, SettingsAreRestoredTheEncodingFirstAndTheRoleLast) {
       query("SELECT pg_catalog.set_config('client_encoding', 'LATIN1', false)"),
       query("SELECT pg_catalog.set_config('search_path', 'it''s, public', false)"),
       "PARSES\0\0\0\4"s, query("SELECT pg_catalog.set_config('role', 'app', false)")};
-  EXPECT_EQ(memory.restoring(kFresh), expected);
+  EXPECT_EQ(memory.restoring(fresh), expected);
 }
 
 TEST(SessionMemory, SettingsOfALostTransactionAreNot) {
@@ -56,10 +56,10 @@ TEST(SessionMemory, SettingsOfALostTransactionAreNot) {
   }
   memory.note_status(TransactionStatus::kInBlock);
   memory.drop_unsettled();
-  EXPECT_EQ(memory.restoring(kFresh).size(), 1u);
-  EXPECT_EQ(memory.take_corrections(kFresh),
+  EXPECT_EQ(memory.restoring(fresh).size(), 1u);
+  EXPECT_EQ(memory.take_corrections(fresh),
             (SessionMemory::Settings{{"application_name", ""}, {"TimeZone", "UTC"}}));
-  EXPECT_TRUE(memory.take_corrections(kFresh).empty());
+  EXPECT_TRUE(memory.take_corrections(fresh).empty());
 }
 
 TEST(SessionMemory, StatementsAreForgottenWhenTheyAreClosed) {

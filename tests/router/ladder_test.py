@@ -528,3 +528,73 @@ def test_a_suspended_portal_ends_at_its_age(young):
         raw.send(execute("", 2) + SYNC)
         assert answers(raw) == [("E", "54000"), ("Z", "I")]
         assert_usable(raw)
+
+
+# ------------------------------------------------------------------ under load
+
+def write(connection, writer: int, number: int, how: str) -> bool:
+    """One more, in one transaction; True if it is acknowledged, False if it may be done again."""
+    statement = "UPDATE t SET v = v + 1 WHERE id = %s"
+    try:
+        if how == "alone":
+            connection.execute("UPDATE t SET v = v + 1 FROM pg_sleep(0.01) WHERE id = %s", (writer,))
+        elif how == "pipeline":
+            with connection.pipeline():  # psycopg takes a statement for prepared that failed in a pipeline
+                connection.execute("BEGIN", prepare=False)
+                connection.execute(statement, (writer,), prepare=False)
+                connection.execute("COMMIT", prepare=False)
+        else:
+            connection.execute("BEGIN", prepare=False)
+            connection.execute(statement, (writer,), prepare=how == "prepared")
+            time.sleep(0.01)  # the application thinks
+            if connection.execute("COMMIT", prepare=how == "prepared").statusmessage != "COMMIT":
+                return False
+        return True
+    except psycopg.Error as error:
+        assert error.sqlstate in ("40001", "25P02"), (how, error)
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.execute("ROLLBACK")
+        return False
+
+
+def test_writers_and_schema_changes_at_once(router, server, table):
+    """Each writer counts what was acknowledged, and finds just that; schema changes go on the while."""
+    seconds = float(os.environ.get("ZORYA_LADDER_SECONDS", "4"))
+    writers = 5
+    acknowledged, failures, stop = [0] * writers, [], threading.Event()
+    before = counts(router)
+
+    def work(writer):
+        try:
+            with router.connect() as connection:
+                number = 0
+                while not stop.is_set():
+                    number += 1
+                    how = ("alone", "block", "prepared", "pipeline")[number % 4]
+                    acknowledged[writer] += write(connection, writer + 1, number, how)
+        except BaseException as error:  # noqa: BLE001: the test must hear of it
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(writer,)) for writer in range(writers)]
+    for thread in threads:
+        thread.start()
+    changes = gave_up = 0
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not failures:
+        for change in ("ALTER TABLE t ADD COLUMN w int", "ALTER TABLE t DROP COLUMN w"):
+            while (result := outcome(table, change)) == OC001:
+                gave_up += 1
+            assert result == ("", "")
+            changes += 1
+        time.sleep(0.05)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    found = dict(table.execute("SELECT id, v FROM t WHERE id <= %s", (writers,)).fetchall())
+    assert [found[writer + 1] - (writer + 1) for writer in range(writers)] == acknowledged
+    assert changes > 2 and sum(acknowledged) > 10
+    after = counts(router)
+    print(f"{changes} schema changes, {gave_up} gave up, {sum(acknowledged)} writes,"
+          f" { {name: after[name] - before[name] for name in ('rolled_back', 'cancelled', 'terminated', 'told')} }")
+    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
