@@ -14,7 +14,10 @@ Verb choose_verb(const Holder& holder) {
   if (holder.is_autovacuum) return cancel(holder);  // it ends by itself at its next row or page
   if (holder.last == Verb::kTerminate) return Verb::kNone;
   if (holder.last != Verb::kNone && holder.since_first >= kPatience) return Verb::kTerminate;
-  if (!holder.is_session) return cancel(holder);
+  if (!holder.is_session) {
+    // Nobody's message can reach it, and a cancel means nothing to who waits for its client.
+    return holder.waits_for_client ? Verb::kTerminate : cancel(holder);
+  }
   switch (holder.stance) {
     case Relay::Stance::kInTransaction:
       return holder.may_tell ? Verb::kFail : cancel(holder);

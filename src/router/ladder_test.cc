@@ -78,6 +78,8 @@ TEST(Ladder, AStrangerIsCancelledThenTerminated) {
   holder.last = Verb::kCancel;
   holder.since_first = 21ms;
   EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+  Holder idle{.stance = Stance::kIdle, .waits_for_client = true};
+  EXPECT_EQ(choose_verb(idle), Verb::kTerminate);
 }
 
 }  // namespace
