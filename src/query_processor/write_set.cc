@@ -249,13 +249,14 @@ void WriteSet::clear() noexcept {
   if (!entries_.empty()) {
     if (entries_.size() > kKeptCapacity) {
       std::vector<std::uint32_t>().swap(places_);
-      std::vector<Version*>().swap(log_);
       std::vector<Entry*>().swap(to_apply_);
     } else {
       for (std::size_t n = 0; n < entries_.size(); ++n) places_[entries_[n].slot] = 0;
     }
     entries_.clear(kKeptCapacity);
     versions_.clear(kKeptCapacity);
+    // One row may have been changed very often.
+    if (log_.capacity() > kKeptCapacity) std::vector<Version*>().swap(log_);
     log_.clear();
     filter_.fill(0);
   }
@@ -267,6 +268,7 @@ void WriteSet::clear() noexcept {
   for (auto& marks : own_marks_) {
     if (!marks.empty()) std::remove_reference_t<decltype(marks)>().swap(marks);
   }
+  if (subtransactions_.capacity() > kKeptCapacity) std::vector<Mark>().swap(subtransactions_);
   subtransactions_.clear();
   hidden_.clear();
   hidden_total_ = 0;

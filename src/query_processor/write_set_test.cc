@@ -1,6 +1,7 @@
 #include "query_processor/write_set.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <map>
@@ -122,6 +123,20 @@ TEST_F(WriteSetTest, TheClassOfARowIsThatOfItsStrongestChange) {
   EXPECT_EQ(keys[0].lock_class, LockClass::kNoKeyUpdate);
   EXPECT_EQ(keys[1].lock_class, LockClass::kUpdate);
   EXPECT_EQ(keys[2].lock_class, LockClass::kUpdate);
+}
+
+TEST_F(WriteSetTest, ClearGivesBackWhatOneRowChangedOftenTook) {
+  set.push(entry(1, 1), {.command = 1, .subtransaction = 1, .tuple = &a});
+  set.clear();
+  const auto used = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const std::size_t before = used();
+  for (CommandNumber n = 0; n < 200'000; ++n) {
+    set.push(entry(1, 1), {.command = n, .subtransaction = 1, .tuple = &a});
+    set.start_subtransaction(n + 2);
+  }
+  EXPECT_GT(used(), before + (16U << 20));
+  set.clear();
+  EXPECT_LT(used(), before + (2U << 20));  // what the next transaction may need
 }
 
 TEST_F(WriteSetTest, PlacesInAnotherFileAreOtherRows) {

@@ -33,7 +33,7 @@ COLUMNS = """id int{id}, x int not null, y int not null, u int, n numeric(10,2),
 FUNCTIONS = """
 create function bump(i int) returns bigint language sql volatile as $$
   update t set c = coalesce(c, '') || 'f' where id = i;
-  insert into t(id, x, y, c) select id + 300, x, y + 300, 'made' from t where id = i and id < 100
+  insert into t(id, x, y, c) select id + 300, x, y + 300, 'made' from t where id = i and id < 100 order by x, y, c, d
     on conflict do nothing;
   update t set d = d + 1 where id = i + 300;
   select count(*) from t where c like '%f' or c = 'made'; $$;
