@@ -13,7 +13,8 @@ CANNOT_BOTH_COMMIT = {(UPDATE, UPDATE), (UPDATE, NO_KEY_UPDATE), (UPDATE, SHARE)
                       (NO_KEY_UPDATE, NO_KEY_UPDATE), (NO_KEY_UPDATE, SHARE)}
 
 # p(id, v, m): parents; kc, kd, kn(id, p, w): children that go, that fall back to parent 0, that forbid;
-# u(id, n, c, active): unique n, and unique lower(c) among the active.
+# kx(id, p, w): children whose parent is looked for at COMMIT; u(id, n, c, active): unique n, and unique lower(c) among
+# the active; o(k, z, v): no primary key; unique k, and unique z with nulls that are equal.
 # Rows are so wide that two fill a page: pages without changes stay all-visible beside those with some.
 PAD = "pad text default repeat('x', 3500)"
 SCHEMA = f"""
@@ -22,6 +23,9 @@ SCHEMA = f"""
     create table kc(id int primary key, p int references p on delete cascade on update cascade, w int, {PAD});
     create table kd(id int primary key, p int default 0 references p on delete set default, w int, {PAD});
     create table kn(id int primary key, p int references p, w int, {PAD});
+    create table kx(id int primary key, p int references p deferrable initially deferred, w int, {PAD});
+    create table o(k int unique, z int unique nulls not distinct, v int, {PAD});
+    create index kx_p on kx(p);
     create index kc_p on kc(p);
     create index kd_p on kd(p);
     create index kn_p on kn(p);
@@ -32,8 +36,11 @@ SCHEMA = f"""
     alter table kc alter pad set storage plain;
     alter table kd alter pad set storage plain;
     alter table kn alter pad set storage plain;
-    alter table u alter pad set storage plain"""
-COLUMNS = {"p": ("v", "m"), "kc": ("p", "w"), "kd": ("p", "w"), "kn": ("p", "w"), "u": ("n", "c", "active")}
+    alter table u alter pad set storage plain;
+    alter table kx alter pad set storage plain;
+    alter table o alter pad set storage plain"""
+COLUMNS = {"p": ("v", "m"), "kc": ("p", "w"), "kd": ("p", "w"), "kn": ("p", "w"), "kx": ("p", "w"),
+           "u": ("n", "c", "active"), "o": ("k", "z", "v")}
 
 
 class Refused(Exception):
@@ -56,6 +63,7 @@ class Database:
         self.rows = {table: {} for table in COLUMNS}
         self.commit_count = 0
         self.history = []  # (number of the commit, {(key, how)})
+        self.row_count = 0  # of table o, whose rows have no name of their own: each gets a number here
 
 
 class Transaction:
@@ -66,6 +74,7 @@ class Transaction:
         self.rows = {table: dict(rows) for table, rows in database.rows.items()}
         self.uses = set()
         self.changed = set()  # (table, id)
+        self.deferred = set()  # children in kx whose parent was named
 
     # ------------------------------------------------------------------ the end
 
@@ -78,6 +87,14 @@ class Transaction:
                     if key == ours and ((how, our_how) in CANNOT_BOTH_COMMIT or (our_how, how) in CANNOT_BOTH_COMMIT):
                         return key, how, our_how
         return None
+
+    def check_deferred(self):
+        """What waits for COMMIT; it comes before the conflicts."""
+        for kid in self.deferred & self.rows["kx"].keys():
+            self.need_parent(self.rows["kx"][kid]["p"])
+        for parent in self.before["p"].keys() - self.rows["p"].keys():
+            if ("p", parent) in self.changed and self.where("kx", p=parent):
+                raise Refused("23503")
 
     def commit(self):
         database = self.database
@@ -178,8 +195,14 @@ class Transaction:
         if identity in self.rows[table]:
             raise Refused("23505")
         self.put(table, identity, UPDATE, p=parent, w=0)
-        self.need_parent(parent)
+        self.name_parent(table, identity, parent)
         return 1
+
+    def name_parent(self, table, identity, parent):
+        if table == "kx":
+            self.deferred.add(identity)
+        else:
+            self.need_parent(parent)
 
     def move_kids(self, table, identities, parent):
         found = [identity for identity in identities if identity in self.rows[table]]
@@ -187,7 +210,7 @@ class Transaction:
             row = self.rows[table][identity]
             self.put(table, identity, NO_KEY_UPDATE, p=parent, w=row["w"])
             if row["p"] != parent:
-                self.need_parent(parent)
+                self.name_parent(table, identity, parent)
         return len(found)
 
     def count_kid(self, table, identity):
@@ -202,6 +225,61 @@ class Transaction:
         for identity in found:
             self.remove(table, identity)
         return len(found)
+
+    # ------------------------------------------------------------------ rows without a primary key
+
+    def use_row(self, row_number, how, of_key=False):
+        """By the first unique key that has no null; without one by its place, and then every change is one of the key."""
+        row = self.rows["o"][row_number]
+        named = [(column, row[column]) for column in ("k", "z") if row[column] is not None]
+        if named:
+            self.use(("o", *named[0]), UPDATE if of_key else how)
+        else:
+            self.use(("o", row_number), UPDATE if how == NO_KEY_UPDATE else how)
+
+    def enter_keys(self, row_number, before, after):
+        for other, row in self.rows["o"].items():
+            if other != row_number and (row["z"] == after["z"] or (after["k"] is not None and row["k"] == after["k"])):
+                raise Refused("23505")
+        if after["k"] is not None and (before is None or before["k"] != after["k"]):
+            self.use(("o", "k", after["k"]), UPDATE)
+        if before is None or before["z"] != after["z"]:
+            self.use(("o", "z", after["z"]), UPDATE)
+
+    def insert_plain(self, k, z):
+        row = {"k": k, "z": z, "v": 0}
+        self.enter_keys(None, None, row)
+        self.database.row_count += 1
+        self.rows["o"][self.database.row_count] = row
+        self.changed.add(("o", self.database.row_count))
+        return 1
+
+    def change_plain(self, row_numbers, **columns):
+        for number in row_numbers:
+            before = self.rows["o"][number]
+            after = before | columns
+            if "v" in columns:
+                after["v"] = before["v"] + columns["v"]
+            self.enter_keys(number, before, after)
+            self.use_row(number, NO_KEY_UPDATE, of_key=(before["k"], before["z"]) != (after["k"], after["z"]))
+            self.rows["o"][number] = after
+            self.changed.add(("o", number))
+        return len(row_numbers)
+
+    def delete_plain(self, row_numbers):
+        for number in row_numbers:
+            self.use_row(number, UPDATE)
+            del self.rows["o"][number]
+            self.changed.add(("o", number))
+        return len(row_numbers)
+
+    def mark_plain(self, row_numbers, how):
+        for number in row_numbers:
+            # A mark is in its own class, by whatever the row is called.
+            row = self.rows["o"][number]
+            named = [(column, row[column]) for column in ("k", "z") if row[column] is not None]
+            self.use(("o", *named[0]) if named else ("o", number), how)
+        return len(row_numbers)
 
     # ------------------------------------------------------------------ unique values
 
@@ -238,7 +316,9 @@ class Transaction:
 
 
 def as_rows(rows, table):
-    return sorted(((identity, *(row[column] for column in COLUMNS[table])) for identity, row in rows[table].items()), key=repr)
+    named = table != "o"
+    return sorted(((*([identity] if named else []), *(row[column] for column in COLUMNS[table]))
+                   for identity, row in rows[table].items()), key=repr)
 
 
 def normalized(rows):
