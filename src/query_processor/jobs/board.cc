@@ -80,7 +80,8 @@ void wake_launcher() noexcept {
 bool note_ended_rows(int count) {
   constexpr std::uint32_t kRowsBetweenCleanings = 256;
   const auto added = static_cast<std::uint32_t>(count);
-  if ((board->ended_rows += added) < kRowsBetweenCleanings) return false;
+  const std::uint32_t rows = board->ended_rows += added;
+  if (rows < kRowsBetweenCleanings) return false;
   board->ended_rows = 0;
   return true;
 }
