@@ -17,6 +17,7 @@ from model.statements import Statement, Statements
 from support.scratch_server import ScratchServer
 
 PROGRAMS = 12
+PROGRESS_EVERY = 5000
 MESSAGES_OF = ("40001", "XX000", "XX001", "XX002")  # never right, on either side
 
 
@@ -212,6 +213,8 @@ def main():
         while statements < arguments.statements and not (differences and not arguments.keep_on):
             case = Case(server, seed, arguments.verbose)
             differences += not case.run()
+            if statements // PROGRESS_EVERY != (statements + case.statement_count) // PROGRESS_EVERY:
+                print(f"{statements + case.statement_count} statements, {differences} differences; goes on from --seed {seed + 1}", flush=True)
             statements += case.statement_count
             refused += case.refused_count
             seed += 1
