@@ -89,7 +89,7 @@ Datum int64_datum(const Counter& counter) {
   return Int64GetDatum(static_cast<std::int64_t>(counter.load(std::memory_order_relaxed)));
 }
 
-constexpr int kColumnCount = 18;
+constexpr int kColumnCount = 19;
 
 void fill(Datum* values) {
   const CommitCounters& counted = counters();
@@ -112,7 +112,8 @@ void fill(Datum* values) {
                                                state.decisions.keys_swept,
                                                state.decisions.sweeps,
                                                counted.schema_reruns,
-                                               counted.lane_waits};
+                                               counted.lane_waits,
+                                               counted.waits_at_bound};
   for (int i = 0; i < kColumnCount; ++i)
     values[i] = Int64GetDatum(static_cast<std::int64_t>(figures[i]));
 }

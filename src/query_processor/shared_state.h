@@ -17,8 +17,9 @@ struct CommitCounters {
   std::atomic<std::uint64_t> rows_updated_hot;  // applied without touching an index
   std::atomic<std::uint64_t> rows_updated;      // applied with new index entries
   std::atomic<std::uint64_t> rows_deleted;
-  std::atomic<std::uint64_t> schema_reruns;  // schema changes of a block run again at COMMIT
-  std::atomic<std::uint64_t> lane_waits;     // schema changes that found the lane taken
+  std::atomic<std::uint64_t> schema_reruns;   // schema changes of a block run again at COMMIT
+  std::atomic<std::uint64_t> lane_waits;      // schema changes that found the lane taken
+  std::atomic<std::uint64_t> waits_at_bound;  // statements whose wait for a lock met its bound
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared between processes");
 

@@ -197,12 +197,23 @@ def test_the_bound_of_a_session_is_what_it_was_after_a_schema_change(pair):
 def test_the_lane_that_was_waited_for_is_counted(server, pair):
     first, second = pair
     with server.connect() as owner:
-        count = "SELECT lane_waits, (SELECT sum(conflicts) FROM sys.conflict_stats() WHERE kind = 'schema')" \
+        count = "SELECT lane_waits, waits_at_bound, (SELECT sum(conflicts) FROM sys.conflict_stats() WHERE kind = 'schema')" \
                 " FROM sys.commit_stats()"
         before = owner.execute(count).fetchone()
         with OpenChange(first, "CREATE TABLE u (id int PRIMARY KEY)"):
             assert outcome(second, "COMMENT ON TABLE t IS 'x'") == ("40001", OC001)
-        assert owner.execute(count).fetchone() == (before[0] + 1, before[1] + 1)
+        assert owner.execute(count).fetchone() == (before[0] + 1, before[1] + 1, before[2] + 1)
+
+
+def test_a_wait_that_meets_its_bound_is_counted(server, pair):
+    first, second = pair
+    count = "SELECT waits_at_bound FROM sys.commit_stats"
+    before, = second.execute(count).fetchone()
+    with OpenChange(first, "ALTER TABLE t ADD COLUMN w int"):
+        assert outcome(second, "SELECT * FROM t")[0] == "55P03"  # the session router makes OC001 of it
+    assert second.execute(count).fetchone() == (before + 1,)
+    second.execute("SELECT count(*) FROM t")
+    assert second.execute(count).fetchone() == (before + 1,)
 
 
 def test_a_shipped_server_bounds_idle_transactions(server):

@@ -5,6 +5,7 @@
 #include "query_processor/gate/ddl.h"
 #include "query_processor/gate/gate.h"
 #include "query_processor/gate/rules.h"
+#include "query_processor/shared_state.h"
 
 extern "C" {
 #include "access/xact.h"
@@ -118,6 +119,7 @@ void say_instead(int sqlstate, const char* message) {
 
 void look_at_error(void* /*argument*/) {
   const int sqlstate = geterrcode();
+  if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
   if (is_told_by_router(sqlstate)) return note_told_of_change();
   const bool may_be_plan = sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
   if (!is_of_the_catalogue(sqlstate) && !may_be_plan) return;
