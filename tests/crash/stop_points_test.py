@@ -24,7 +24,7 @@ def server():
     module = build_folder() / "lib" / "planted"
     with ScratchServer(fsync=True, settings={"recovery_init_sync_method": "syncfs"}, module=module) as running:
         with running.connect() as owner:
-            owner.execute("CREATE TABLE t (id int PRIMARY KEY, tag int NOT NULL, v text)")
+            owner.execute("CREATE TABLE t (id int PRIMARY KEY, tag int NOT NULL, v text, big text)")
             owner.execute("CREATE INDEX ON t (tag)")
             owner.execute("CREATE UNIQUE INDEX ON t (v)")
             owner.execute("ALTER TABLE t OWNER TO admin")
@@ -38,13 +38,13 @@ def restart(server, stop_at):
 
 
 def rows(connection):
-    return connection.execute("SELECT id, tag, length(v) FROM t ORDER BY id").fetchall()
+    return connection.execute("SELECT id, tag, v, md5(big) FROM t ORDER BY id").fetchall()
 
 
 def change(connection):
-    """Updates that move index entries and one that does not, a long value, a delete, an insert."""
+    """Updates that move index entries and one that does not, a value that goes to TOAST, a delete, an insert."""
     connection.execute("UPDATE t SET tag = tag + 100 WHERE id IN (1, 2)")
-    connection.execute("UPDATE t SET v = repeat('long', 5000) || id WHERE id = 3")
+    connection.execute("UPDATE t SET v = 'w3', big = (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 1000) g) WHERE id = 3")
     connection.execute("UPDATE t SET tag = tag WHERE id = 4")
     connection.execute("DELETE FROM t WHERE id = 5")
     connection.execute("INSERT INTO t VALUES (11, 11, 'v11')")
