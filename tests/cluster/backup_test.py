@@ -5,7 +5,6 @@ import pathlib
 import pwd
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -17,7 +16,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "crash"))
 import writers as load  # noqa: E402
 
-from support.private_cluster import OWNER, PrivateClusters, processes_in, scratch_folder, wait_until  # noqa: E402
+from support.private_cluster import OWNER, PrivateClusters, processes_in, scratch_folder  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import build_folder  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 

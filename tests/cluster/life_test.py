@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from support import plain_user
-from support.private_cluster import ID, OWNER, ClusterError, PrivateClusters, processes_in, scratch_folder, wait_until
+from support.private_cluster import ID, OWNER, ClusterError, PrivateClusters, processes_in, scratch_folder
+from support.waiting import wait_until
 
 SECOND_ID = "othercluster00000000000000"
 IS_ROOT = os.geteuid() == 0

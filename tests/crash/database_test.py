@@ -15,7 +15,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
-from support.private_cluster import ID, OWNER, PrivateClusters, processes_in, scratch_folder, wait_until  # noqa: E402
+from support.private_cluster import ID, OWNER, PrivateClusters, processes_in, scratch_folder  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 
 ROUNDS = int(os.environ.get("ZORYA_CRASH_ROUNDS", "1"))
 COMMITS = int(os.environ.get("ZORYA_CRASH_COMMITS", "200"))

@@ -17,7 +17,8 @@ import subprocess
 
 import psycopg
 
-from support.private_cluster import ID, OWNER, PrivateClusters, processes_in, wait_until
+from support.private_cluster import ID, OWNER, PrivateClusters, processes_in
+from support.waiting import wait_until
 from support.scratch_server import build_folder
 
 KILL_ITSELF, KILL_SERVER, STAND_STILL, FAIL_ONCE, FAIL_UNTIL_DISARMED = range(1, 6)  # file_layer/control.h

@@ -6,7 +6,6 @@ Servers that answer before they have synced must be found by the same checks. ZO
 import os
 import pathlib
 import random
-import shutil
 import sys
 
 import psycopg
@@ -17,17 +16,11 @@ import writers as load  # noqa: E402
 from file_layer import FAIL_ONCE, LayeredCluster  # noqa: E402
 from heap_copy import check_heap, heap_copy  # noqa: E402
 
-from support.private_cluster import OWNER, scratch_folder, wait_until  # noqa: E402
+from support.private_cluster import OWNER  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 
 SEED = int(os.environ.get("ZORYA_CRASH_SEED", str(random.randrange(1 << 32))))
 COMMITS = int(os.environ.get("ZORYA_CRASH_COMMITS", "200"))
-
-
-@pytest.fixture
-def place():
-    folder = scratch_folder()
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_tables(layered):

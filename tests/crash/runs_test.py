@@ -27,7 +27,8 @@ from file_layer import KILL_ITSELF, KILL_SERVER, STAND_STILL, LayeredCluster  # 
 from heap_copy import check_heap, heap_copy  # noqa: E402
 
 from support.jobs import change, submit_again  # noqa: E402
-from support.private_cluster import OWNER, scratch_folder, wait_until  # noqa: E402
+from support.private_cluster import OWNER, scratch_folder  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 
 # query_processor/commit.cc and its neighbours in the order of a COMMIT; then the layer's own (file_layer/preload.cc).
 PLACES = ["stop_before_verdict", "stop_within_decision", "stop_after_verdict", "stop_within_apply", "stop_after_apply",

@@ -4,16 +4,13 @@ ZORYA_CRASH_COMMITS (default 200) is how much is written between two kills.
 """
 import os
 import pathlib
-import shutil
 import sys
 import textwrap
-
-import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
-from support.private_cluster import OWNER, PrivateClusters, scratch_folder  # noqa: E402
+from support.private_cluster import OWNER, PrivateClusters  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 
 COMMITS = int(os.environ.get("ZORYA_CRASH_COMMITS", "200"))
@@ -34,13 +31,6 @@ SCHEMA = (
     "CREATE TABLE hot (id int PRIMARY KEY, n bigint NOT NULL)",
     "INSERT INTO hot VALUES (1, 0)",
 )
-
-
-@pytest.fixture
-def place():
-    folder = scratch_folder()
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_nothing_acknowledged_is_lost(place):

@@ -4,26 +4,15 @@ ZORYA_CRASH_SEED repeats a run, ZORYA_CRASH_STARTS (default 8) is the number of 
 """
 import os
 import random
-import shutil
 import signal
 import subprocess
 import urllib.request
 
-import pytest
-
-from support.private_cluster import scratch_folder
 from support.scratch_server import ROOT
 from support.zorya_up import Up
 
 SEED = int(os.environ.get("ZORYA_CRASH_SEED", str(random.randrange(1 << 32))))
 STARTS = int(os.environ.get("ZORYA_CRASH_STARTS", "8"))
-
-
-@pytest.fixture
-def place():
-    folder = scratch_folder()
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_start_killed_at_any_moment_costs_nothing(place):

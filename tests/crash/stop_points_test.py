@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
-from support.private_cluster import wait_until  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ScratchServer, build_folder  # noqa: E402
 
 BEFORE = ["stop_before_verdict", "stop_within_decision", "stop_after_verdict", "stop_within_apply", "stop_after_apply"]

@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
 from support import plain_user  # noqa: E402
-from support.private_cluster import OWNER, PrivateClusters, scratch_folder, wait_until  # noqa: E402
+from support.private_cluster import OWNER, PrivateClusters, scratch_folder  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ROOT  # noqa: E402
 from support.zorya_up import Up  # noqa: E402
 

@@ -10,7 +10,8 @@ import sys
 import psycopg
 import pytest
 
-from support.private_cluster import scratch_folder, wait_until
+from support.private_cluster import scratch_folder
+from support.waiting import wait_until
 from support.scratch_server import ROOT, build_folder
 from support.zorya_up import Up
 

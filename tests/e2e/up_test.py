@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from support import plain_user
-from support.private_cluster import wait_until
+from support.waiting import wait_until
 from support.scratch_server import build_folder
 from support.stack import BOOTSTRAP, CLUSTER, Stack
 from support.zorya_up import Up

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 import requests
 
-from support.private_cluster import wait_until
+from support.waiting import wait_until
 from support.scratch_server import build_folder
 from support.stack import Stack
 from support.zorya_up import Up

@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from support.private_cluster import wait_until
+from support.waiting import wait_until
 from support.scratch_server import ScratchServer
 
 ON = {"zorya.forced_outcomes": "on"}

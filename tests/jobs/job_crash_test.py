@@ -16,7 +16,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.jobs import (OPEN, change, check_index, index_state, job, submit, wait_for_all_jobs, wait_for_job,  # noqa: E402
-                          wait_until, worker_waits)
+                          worker_waits)
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ScratchServer, build_folder  # noqa: E402
 
 PLANTED = build_folder() / "lib" / "planted"

@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.jobs import (change, check_index, index_state, job, launcher_of, submit, submit_again, wait_for_all_jobs,  # noqa: E402
-                          wait_for_job, wait_until, worker_waits)
+                          wait_for_job, worker_waits)
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
 
 ROWS = 3000  # some 50 pages: no small table, so that jobs have all to do

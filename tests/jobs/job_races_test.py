@@ -14,7 +14,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.jobs import (change, check_index, duplicates, index_state, job, no_job_starts, submit,  # noqa: E402
-                          wait_for_all_jobs, wait_for_job, wait_until, worker_waits)
+                          wait_for_all_jobs, wait_for_job, worker_waits)
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ScratchServer, build_folder  # noqa: E402
 
 ROUNDS = int(os.environ.get("JOBS_ROUNDS", "2"))

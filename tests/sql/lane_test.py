@@ -23,18 +23,6 @@ def server():
         yield started
 
 
-@pytest.fixture
-def pair(server):
-    first, second = server.connect("admin"), server.connect("admin")
-    first.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
-    yield first, second
-    for connection in (first, second):
-        connection.rollback()
-        connection.close()
-    with server.connect("admin") as last:
-        last.execute("DROP TABLE IF EXISTS t, u, w CASCADE")
-
-
 def outcome(connection, statement) -> tuple[str, str]:
     begin = time.monotonic()
     try:

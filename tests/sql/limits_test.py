@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.jobs import change, wait_until  # noqa: E402
+from support.jobs import change  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import ROOT, ScratchServer  # noqa: E402
 
 

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.jobs import change, wait_until  # noqa: E402
+from support.jobs import change  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 from support.open_change import OpenChange  # noqa: E402
 from support.router import RunningRouter  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402

@@ -6,19 +6,9 @@ import time
 
 import psycopg
 
+from support.waiting import wait_until
+
 OPEN = "SELECT count(*) FROM sys.job_log WHERE status IN ('submitted', 'processing')"
-
-
-def wait_until(condition, what, timeout=20.0):
-    """What `condition` gives as soon as it is true; an error after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen within {timeout} s")
-        time.sleep(0.005)
 
 
 def wait_for_all_jobs(server, timeout=20.0) -> None:

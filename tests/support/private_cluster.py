@@ -11,7 +11,6 @@ import pathlib
 import signal
 import subprocess
 import tempfile
-import time
 
 from support.scratch_server import build_folder
 
@@ -130,15 +129,3 @@ def processes_in(data_folder):
         except OSError:
             continue
     return found
-
-
-def wait_until(condition, timeout=20, what="it"):
-    """What `condition` gives as soon as it is true; an error after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen within {timeout} s")
-        time.sleep(0.01)

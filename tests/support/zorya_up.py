@@ -6,7 +6,8 @@ import signal
 import subprocess
 import urllib.parse
 
-from support.private_cluster import processes_in, wait_until
+from support.private_cluster import processes_in
+from support.waiting import wait_until
 from support.scratch_server import build_folder
 
 
