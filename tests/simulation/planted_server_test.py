@@ -14,7 +14,7 @@ from support.scratch_server import build_folder
 PLANTED = build_folder() / "lib" / "planted"
 SIMULATION = pathlib.Path(__file__).with_name("server_simulation.py")
 FIRST_SEED = os.environ.get("ZORYA_SIMULATION_FIRST_SEED", "1")
-SEEDS = os.environ.get("ZORYA_SIMULATION_SEEDS", "2")
+SEEDS = os.environ.get("ZORYA_SIMULATION_SEEDS", "1")
 FAULTS = ["skip_index_only_scan",  # a row that is changed or gone is counted from the index alone
           "leave_skip_fetch",  # the same, from a bitmap and the visibility map
           "skip_mark_in_cascade",  # the mark of the parent that a child falls back to is lost
