@@ -178,6 +178,17 @@ def test_the_statement_of_a_client_that_went_is_cancelled(server, router):
     wait_for(lambda: not backends(server), "the backend has gone")
 
 
+def test_the_statement_of_a_client_that_goes_at_once_ends_too(server, router):
+    """A cancel that comes before its statement cancels nothing: the backend must see by itself that nobody is there."""
+    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    for _ in range(30):
+        client = RawClient(router.port)
+        client.log_in(router)
+        client.send(message("Q", b"select pg_sleep(60)\0"))
+        client.socket.close()
+    wait_for(lambda: not backends(server), "the backends have gone")
+
+
 def test_nothing_is_left_of_sessions_that_ended(server, router):
     wait_for(lambda: not backends(server), "earlier sessions are gone")
     descriptors = len(os.listdir(f"/proc/{router.process.pid}/fd"))
