@@ -263,6 +263,7 @@ asio::awaitable<void> Session::write_backend(std::string_view data) {
     const bool restored = co_await restore_backend(&to_client);
     if (!restored) relay_->refuse_without_backend(to_client);
     if (!to_client.empty()) co_await write_client(to_client);
+    if (!restored && last_words_) co_await say_last_words(shared_from_this());
     if (!restored) co_return;
     asio::co_spawn(shared_->context, relay_from_backend(shared_from_this(), backend_),
                    at_end(shared_from_this()));

@@ -100,8 +100,8 @@ bool Session::check_age() {
 
 /// Runs while some session is in a transaction.
 asio::awaitable<void> Session::watch_ages(Shared* shared) {
-  const auto period = std::min<std::chrono::milliseconds>(
-      kAgePeriodMax, shared->options.limits.transaction_age_max / kAgeChecks + 1ms);
+  const std::chrono::milliseconds age_max = shared->options.limits.transaction_age_max;
+  const auto period = std::min(kAgePeriodMax, age_max / kAgeChecks + 1ms);
   bool goes_on = true;
   while (goes_on && !shared->stopping) {
     shared->age_timer.expires_after(period);
