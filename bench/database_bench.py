@@ -34,7 +34,7 @@ def cpu_s(root):
         try:
             stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
         # Only the parent's account of the dead: a child's own dead are its own.
         ticks += sum(int(stat[n]) for n in (11, 12, 13, 14))

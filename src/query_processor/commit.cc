@@ -12,6 +12,7 @@
 #include "query_processor/pg/version.h"
 #include "query_processor/plant.h"
 #include "query_processor/shared_state.h"
+#include "query_processor/table_am.h"
 
 extern "C" {
 #include "access/table.h"
@@ -186,6 +187,7 @@ void apply(bool early) {
 
 void forget_everything() {
   backend->write_set.clear();
+  scan_through_write_set(false);
   backend->memory = nullptr;  // went with the transaction
   backend->applying = false;
   backend->building = 0;

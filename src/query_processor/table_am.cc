@@ -9,20 +9,27 @@ namespace zorya::query_processor {
 namespace {
 
 TableAmRoutine routine;
-const TableAmRoutine* heap = nullptr;
+// Of a scan, through the write set.
+decltype(routine.scan_getnextslot) next_through_write_set = nullptr;
 
 }  // namespace
 
+const TableAmRoutine* heap_routine = nullptr;
+
 void install_table_am() {
-  heap = GetHeapamTableAmRoutine();
-  routine = *heap;
+  heap_routine = GetHeapamTableAmRoutine();
+  routine = *heap_routine;
   set_read_members(&routine);
   set_write_members(&routine);
   set_ddl_members(&routine);
+  next_through_write_set = routine.scan_getnextslot;
+  scan_through_write_set(false);
 }
 
 const TableAmRoutine* table_am() { return &routine; }
-const TableAmRoutine* heap_am() { return heap; }
+void scan_through_write_set(bool yes) {
+  routine.scan_getnextslot = yes ? next_through_write_set : heap_routine->scan_getnextslot;
+}
 bool is_our_table(Relation relation) { return relation->rd_tableam == &routine; }
 
 }  // namespace zorya::query_processor

@@ -55,7 +55,6 @@ bool pass_through_write_set(Relation relation, Snapshot snapshot, TupleTableSlot
 }
 
 bool get_next_slot(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
-  if (likely(backend->write_set.empty())) return heap_am()->scan_getnextslot(scan, direction, slot);
   while (heap_am()->scan_getnextslot(scan, direction, slot)) {
     if (!rows_are_pending() || pass_through_write_set(scan->rs_rd, scan->rs_snapshot, slot))
       return true;

@@ -173,10 +173,12 @@ Entry* entry_of(Relation relation, Located* located) {
   Entry* known = backend->write_set.find_any(storage_of(relation), place);
   if (known != nullptr) return known;
   const WriteSet::RowIdentity identity = row_identity(relation, &located->tuple, place);
-  return pg::enter([&]() -> pg::Result<Entry*> {
+  Entry* entry = pg::enter([&]() -> pg::Result<Entry*> {
     return &backend->write_set.add_entry(RelationGetRelid(relation), storage_of(relation), place,
                                          identity);
   });
+  scan_through_write_set(true);
+  return entry;
 }
 
 /// Finds what `tid` means for a writer at `command`.

@@ -13,28 +13,14 @@ constexpr std::uint32_t kVersionsPerBlock = 256;
 constexpr std::size_t kKeptCapacity = 16'384;
 constexpr std::size_t kPlacesMin = 64;
 
-std::uint64_t mix(std::uint64_t x) noexcept {
+std::size_t place_hash(StorageId storage, RowId row) noexcept {
+  std::uint64_t x = (std::uint64_t{storage} << 32 | row.block) * 0xff51afd7ed558ccdU + row.offset;
   x ^= x >> 32;
   x *= 0x9e3779b97f4a7c15U;
-  x ^= x >> 29;
-  return x;
-}
-
-std::uint32_t filter_bit(StorageId storage, std::uint32_t block, std::size_t bits) noexcept {
-  return static_cast<std::uint32_t>(
-      (mix((std::uint64_t{storage} << 32 | block) * 0x9e3779b97f4a7c15U) >> 20) & (bits - 1));
-}
-
-std::size_t place_hash(StorageId storage, RowId row) noexcept {
-  return mix((std::uint64_t{storage} << 32 | row.block) * 0xff51afd7ed558ccdU + row.offset);
+  return x ^ (x >> 29);
 }
 
 }  // namespace
-
-bool WriteSet::may_hold(StorageId storage, std::uint32_t block) const noexcept {
-  const std::uint32_t bit = filter_bit(storage, block, kFilterWords * 64);
-  return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
-}
 
 Entry* WriteSet::find_any(StorageId storage, RowId row) const noexcept {
   if (!may_hold(storage, row.block)) return nullptr;
@@ -68,7 +54,8 @@ Entry* WriteSet::find(StorageId storage, RowId row) const noexcept {
   return entry != nullptr && entry->newest != nullptr && entry->applied_in == 0 ? entry : nullptr;
 }
 
-Entry* WriteSet::find_changed(StorageId storage, RowId row, CommandNumber command) const noexcept {
+Entry* WriteSet::find_changed_in(StorageId storage, RowId row,
+                                 CommandNumber command) const noexcept {
   Entry* entry = find_any(storage, row);
   if (entry == nullptr || entry->newest == nullptr) return nullptr;
   return entry->applied_in == 0 || command <= entry->applied_by ? entry : nullptr;
@@ -88,7 +75,7 @@ Entry& WriteSet::add_entry(RelationId relation, StorageId storage, RowId row,
                       .applied_row = {},
                       .slot = slot});
   places_[slot] = static_cast<std::uint32_t>(entries_.size());
-  const std::uint32_t bit = filter_bit(storage, row.block, kFilterWords * 64);
+  const std::uint32_t bit = filter_bit(storage, row.block);
   filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
   return entries_.back();
 }

@@ -74,10 +74,15 @@ class WriteSet {
   /// For a reader at `command`: the same, and also one that was applied after the reader's
   /// snapshot, which still reads the row at its old place.
   [[nodiscard]] Entry* find_changed(StorageId storage, RowId row,
-                                    CommandNumber command) const noexcept;
+                                    CommandNumber command) const noexcept {
+    return may_hold(storage, row.block) ? find_changed_in(storage, row, command) : nullptr;
+  }
   /// True if the heap block may hold a row with an entry; false is certain. One bit per hash, so
   /// that pages without changes are read at the heap's own speed.
-  [[nodiscard]] bool may_hold(StorageId storage, std::uint32_t block) const noexcept;
+  [[nodiscard]] bool may_hold(StorageId storage, std::uint32_t block) const noexcept {
+    const std::uint32_t bit = filter_bit(storage, block);
+    return (filter_[bit / 64] >> (bit % 64) & 1) != 0;
+  }
 
   struct RowIdentity {
     adjudicator::KeyHash hash;
@@ -159,7 +164,14 @@ class WriteSet {
   };
   static constexpr std::size_t kFilterWords = 256;  // 16,384 bits
 
+  static std::uint32_t filter_bit(StorageId storage, std::uint32_t block) noexcept {
+    const std::uint64_t mixed = (std::uint64_t{storage} << 32 | block) * 0x9e3779b97f4a7c15U;
+    return static_cast<std::uint32_t>(mixed >> 50);  // the upper 14 bits
+  }
+
   std::uint32_t& hidden_of(RelationId relation);
+  [[nodiscard]] Entry* find_changed_in(StorageId storage, RowId row,
+                                       CommandNumber command) const noexcept;
   [[nodiscard]] std::uint32_t free_slot(StorageId storage, RowId row) const noexcept;
   void grow_places();
 
