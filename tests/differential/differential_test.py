@@ -3,7 +3,7 @@ schema changes mixed in: row counts, RETURNING, SQLSTATE and contents must be th
 
     differential_test.py [--seconds N] [--seeds 1 2 3 ...] [--verbose]
 
-The long form is a matter of --seconds and --seeds. A difference prints its seed; the same seed repeats it.
+The long form is a matter of --seconds and --seeds. A difference prints the command that repeats it.
 """
 import argparse
 import random
@@ -12,6 +12,7 @@ import time
 
 import psycopg
 
+from support.repeat import command
 from support.scratch_server import ScratchServer
 
 PLANS = {0: "enable_seqscan = off",
@@ -158,6 +159,8 @@ def run(server, seed, seconds, verbose):
                        (pair.name,))
     print(f"seed {seed}: {pair.statement_count} statements, {pair.error_count} refused alike,"
           f" {len(pair.differences)} differences")
+    if pair.differences:
+        print("  again:", command(__file__, "--verbose", "--seconds", seconds, "--seeds", seed))
     pair.close()
     return pair
 

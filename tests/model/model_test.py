@@ -14,6 +14,7 @@ import psycopg
 
 from model.schemas import draw
 from model.statements import Statement, Statements
+from support.repeat import command
 from support.scratch_server import ScratchServer
 
 PROGRAMS = 12
@@ -187,7 +188,7 @@ class Case:
         if not self.difference:
             self.check_indexes()
         if self.difference:
-            print(f"seed {self.seed}: DIFFERENCE: {self.difference}\n    repeat it by: model_test.py --one --seed {self.seed} --verbose")
+            print(f"seed {self.seed}: DIFFERENCE: {self.difference}")
         for side in self.sides:
             side.close()
         return self.difference is None
@@ -212,7 +213,10 @@ def main():
         owner.execute("create extension amcheck; create extension plpgsql")
         while statements < arguments.statements and not (differences and not arguments.keep_on):
             case = Case(server, seed, arguments.verbose)
-            differences += not case.run()
+            if not case.run():
+                differences += 1
+                planted = ["--module", arguments.module, "--plant", arguments.plant] if arguments.module else []
+                print("  again:", command(__file__, "--one", "--seed", seed, "--verbose", *planted))
             if statements // PROGRESS_EVERY != (statements + case.statement_count) // PROGRESS_EVERY:
                 print(f"{statements + case.statement_count} statements, {differences} differences; goes on from --seed {seed + 1}", flush=True)
             statements += case.statement_count
