@@ -2,7 +2,10 @@
 plain PostgreSQL of the same settings without our library, in turns. JSON on standard output: transactions a second, CPU
 time of the server per transaction (from /proc), latency, and the ratio ours to plain of each.
 
-database_bench.py [--pairs N] [--seconds S] [--clients N ...] [--no-fsync] [--instructions]
+database_bench.py [--pairs N] [--seconds S] [--clients N ...] [--loads NAME ...] [--scale N] [--no-fsync] [--instructions]
+
+The load tpcb (pgbench's TPC-B, not run unless named) has hot rows: the plain side runs it at READ COMMITTED, as its users do,
+and waits for locks; ours repeats what lost. It reports committed transactions a second and the repeats of each.
 
 --instructions counts the backend's own instructions per transaction under valgrind instead (Debian package valgrind): the same
 figure on a busy machine and an idle one.
@@ -23,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 from support.scratch_server import OWNER, PORT, ROOT, ScratchServer  # noqa: E402
 
 SCALE = 10  # of pgbench: a million rows: larger than the shared buffers, within the system's
-LOADS = {"select-only": ["-S"], "simple-update": ["-N"]}
+LOADS = {"select-only": ["-S"], "simple-update": ["-N"], "tpcb": ["-b", "tpcb-like"]}
 
 
 def cpu_s(root):
@@ -42,9 +45,10 @@ def cpu_s(root):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def pgbench(server, *arguments):
+def pgbench(server, *arguments, options=""):
     done = subprocess.run([str(server.programs / "pgbench"), "-h", str(server.folder), "-p", str(PORT), *arguments,
-                           "postgres"], capture_output=True, text=True, timeout=600, cwd=server.folder)
+                           "postgres"], capture_output=True, text=True, timeout=600, cwd=server.folder,
+                          env=os.environ | {"PGOPTIONS": options})
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
     return done.stdout
@@ -62,14 +66,16 @@ def prepare(server, scale=SCALE):
 
 def measure(server, load, clients, seconds):
     before = cpu_s(server.process.pid)
+    waits = load == "tpcb" and not server.extension
     output = pgbench(server, "-U", "admin", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
-                     "-T", str(seconds), "--max-tries=100", *LOADS[load])
+                     "-T", str(seconds), "--max-tries=0" if load == "tpcb" else "--max-tries=100", *LOADS[load],
+                     options="-c default_transaction_isolation=read\\ committed" if waits else "")
     used = cpu_s(server.process.pid) - before
     count = int(re.search(r"number of transactions actually processed: (\d+)", output)[1])
     retried = re.search(r"total number of retries: (\d+)", output)
     return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1]), "cpu_us": used * 1e6 / count,
             "latency_ms": float(re.search(r"latency average = ([\d.]+)", output)[1]),
-            "retries": int(retried[1]) if retried else 0}
+            "retries": int(retried[1]) if retried else 0, "count": count}
 
 
 def instructions(settings, load, extension):
@@ -116,6 +122,7 @@ def compare(servers, load, clients, pairs, seconds):
         for name in runs:
             result[f"{name}_{figure}"] = spread([run[figure] for run in runs[name]])
     result["ours_retries"] = sum(run["retries"] for run in runs["ours"])
+    result["ours_retries_per_commit"] = round(result["ours_retries"] / sum(run["count"] for run in runs["ours"]), 3)
     return result
 
 
@@ -124,7 +131,8 @@ def main():
     options.add_argument("--pairs", type=int, default=5)
     options.add_argument("--seconds", type=int, default=4)
     options.add_argument("--clients", type=int, nargs="+", default=[1, 4])
-    options.add_argument("--loads", nargs="+", default=list(LOADS))
+    options.add_argument("--loads", nargs="+", default=["select-only", "simple-update"])
+    options.add_argument("--scale", type=int, default=SCALE)
     options.add_argument("--no-fsync", action="store_true")
     options.add_argument("--instructions", action="store_true")
     arguments = options.parse_args()
@@ -137,14 +145,14 @@ def main():
           ScratchServer(settings=settings, fsync=not arguments.no_fsync, extension=False) as plain):
         servers = {"ours": ours, "plain": plain}
         for server in servers.values():
-            prepare(server)
+            prepare(server, arguments.scale)
         results = [compare(servers, load, clients, arguments.pairs, arguments.seconds)
                    for load in arguments.loads for clients in arguments.clients]
         stats = ours.connect().execute("select apply_failures from sys.commit_stats()").fetchone()[0]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     print(json.dumps({"benchmark": "database", "commit": commit, "machine": platform.platform(), "cpus": os.cpu_count(),
                       "load_average": os.getloadavg(), "pairs": arguments.pairs, "seconds": arguments.seconds,
-                      "fsync": not arguments.no_fsync, "scale": SCALE, "apply_failures": stats, "results": results},
+                      "fsync": not arguments.no_fsync, "scale": arguments.scale, "apply_failures": stats, "results": results},
                      indent=1))
 
 

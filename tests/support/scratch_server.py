@@ -47,6 +47,13 @@ def read_settings(path: pathlib.Path) -> dict[str, str]:
     return settings
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class ScratchServer:
     """extension=False makes a plain server of the same settings without our library, as a peer for comparison."""
 
@@ -153,13 +160,17 @@ class ScratchServer:
     def stop(self, how: str = "fast") -> None:
         """fast, immediate, or kill (SIGKILL to the postmaster and every backend, as a power cut of the process)."""
         if how == "kill":
+            self.process.send_signal(signal.SIGSTOP)  # it must not fork while we count
             victims = [int(pid) for pid in subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
                                                           capture_output=True, text=True).stdout.split()]
-            for pid in [self.process.pid, *victims]:
+            for pid in [*victims, self.process.pid]:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+            # The next start looks whether anybody still holds the shared memory.
+            while any(is_running(pid) for pid in victims):
+                time.sleep(.005)
         else:
             self.process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
         self.process.wait(timeout=30)
