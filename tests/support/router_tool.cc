@@ -146,7 +146,8 @@ int serve(zorya::router::Router& router, zorya::iam::KeyStore& keys) {
       const auto status = router.status();
       say("{\"sessions\":" + std::to_string(status.sessions) + ",\"half_open\":" +
           std::to_string(status.half_open) + ",\"accepted\":" + std::to_string(status.accepted) +
-          ",\"refused\":" + std::to_string(status.refused) + "," + wounds_json(status.wounds) + "}");
+          ",\"refused\":" + std::to_string(status.refused) + "," + wounds_json(status.wounds) +
+          "}");
     }
   }
   router.stop();
