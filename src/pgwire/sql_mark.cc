@@ -289,6 +289,13 @@ SqlWord first_word(std::string_view sql) {
   return commits ? SqlWord::kCommit : SqlWord::kRollback;
 }
 
+bool begins_block(std::string_view sql) {
+  Scanner scanner(sql);
+  Token token = scanner.next();
+  while (token.kind == TokenKind::kSemicolon) token = scanner.next();
+  return is(token, "begin") || (is(token, "start") && is(scanner.next(), "transaction"));
+}
+
 bool is_batch(std::string_view sql) {
   if (sql.find(';') == std::string_view::npos) return false;
   Scanner scanner(sql);

@@ -21,6 +21,9 @@ std::size_t mark_async(std::span<char> sql);
 enum class SqlWord : char { kOther, kCommit, kRollback, kDeallocate };
 SqlWord first_word(std::string_view sql);
 
+/// True if the first statement of `sql` is BEGIN or START TRANSACTION, in any form.
+bool begins_block(std::string_view sql);
+
 /// True if something follows the first statement of `sql`.
 bool is_batch(std::string_view sql);
 

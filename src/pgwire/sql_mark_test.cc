@@ -85,6 +85,17 @@ TEST(SqlMark, WhatIsInsideAStringStaysAsItIs) {
             "select a$$; create index /*a*/ i on t(v)");
 }
 
+TEST(SqlMark, KnowsWhatBeginsATransaction) {
+  for (const auto* sql : {"begin", "BEGIN;", " /* x */ Begin read only", ";;begin work; select 1",
+                          "start transaction", "START /**/ TRANSACTION isolation level x"}) {
+    EXPECT_TRUE(begins_block(sql)) << sql;
+  }
+  for (const auto* sql : {"", ";", "start", "begins", "\"begin\"", "'begin'", "select 1; begin",
+                          "commit", "start x transaction"}) {
+    EXPECT_FALSE(begins_block(sql)) << sql;
+  }
+}
+
 TEST(SqlMark, KnowsWhatEndsATransaction) {
   for (const auto* sql : {"commit", "END;", " /* x */ Commit work ", ";;commit", "end transaction;",
                           "-- a\ncommit; select 1"}) {

@@ -178,10 +178,12 @@ class Relay::ClientSide {
     if (word == SqlWord::kDeallocate) relay_.memory_.forget_all();
     const bool is_batch = pgwire::is_batch(text_of(frame.body));
     const bool commits = word == SqlWord::kCommit && relay_.status_ != TransactionStatus::kFailed;
-    relay_.awaited_.add({.kind = Kind::kQuery,
-                         .word = is_batch ? SqlWord::kOther : word,
-                         .is_batch = is_batch,
-                         .may_commit = relay_.may_commit() || is_batch || commits});
+    const bool only_begins = !is_batch && pgwire::begins_block(text_of(frame.body));
+    relay_.awaited_.add(
+        {.kind = Kind::kQuery,
+         .word = is_batch ? SqlWord::kOther : word,
+         .is_batch = is_batch,
+         .may_commit = !only_begins && (relay_.may_commit() || is_batch || commits)});
     relay_.end_ahead_ = relay_.end_ahead_ || is_batch || ends_block(word);
     append_marked(frame, 0);
     return bounded();

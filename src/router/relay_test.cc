@@ -374,6 +374,17 @@ TEST_F(RelayTest, WhatMayHaveCommittedIsUnavailable) {
   EXPECT_EQ(lose(), unavailable() + ready('E'));
 }
 
+TEST_F(RelayTest, ABeginCannotHaveCommitted) {
+  client(query("begin"));
+  EXPECT_EQ(lose(), oc001() + ready('I'));
+  relay_.take_backend();
+  client(query("insert") + query("begin"));
+  EXPECT_EQ(lose(), unavailable() + ready('I') + unavailable() + ready('I'));
+  relay_.take_backend();
+  client(query("begin; insert; commit"));
+  EXPECT_EQ(lose(), unavailable() + ready('I'));
+}
+
 TEST_F(RelayTest, APreparedCommitMayHaveCommitted) {
   client(parse("c", "commit") + message('S'));
   backend(message('1') + ready());
