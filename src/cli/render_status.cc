@@ -174,8 +174,11 @@ std::string status_lines(std::string_view status_json, std::uint64_t memory_byte
   text += "environments " + text_at(status, "/environments/busy") + " busy, " +
           text_at(status, "/environments/idle") + " idle, " +
           text_at(status, "/environments/parked") + " parked\n";
-  text += "isolation   " + text_at(status, "/isolation") +
-          ", control groups: " + (text_at(status, "/cgroups") == "true" ? "yes" : "no") + "\n";
+  const std::string isolation = text_at(status, "/isolation");
+  if (!isolation.empty()) {  // none without functions
+    text += "isolation   " + isolation +
+            ", control groups: " + (text_at(status, "/cgroups") == "true" ? "yes" : "no") + "\n";
+  }
   text += "telemetry   " + text_at(status, "/telemetry/logs") + " log lines, " +
           text_at(status, "/telemetry/segments") + " segments, " +
           text_at(status, "/telemetry/dropped") + " dropped\n";
