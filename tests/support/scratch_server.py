@@ -135,7 +135,8 @@ class ScratchServer:
             for file in sorted((self.folder / "lib" / "sql").glob("*.sql")):
                 self.execute_file(file)
         else:
-            self.execute_file(self.library / "sql" / "05_roles.sql")
+            # Read here, because the server's user may not be able to read a clone's folder.
+            self.execute_file_text((self.library / "sql" / "05_roles.sql").read_text())
         for role in self.roles:
             self.execute_file_text(f'CREATE ROLE "{role}" LOGIN')
 
