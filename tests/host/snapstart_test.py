@@ -120,10 +120,14 @@ def test_a_failed_after_hook_fails_the_invoke(data):
 
 
 def children_of(pid):
+    """All below `pid`; one that ends while it is looked at has none."""
     found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child)] + children_of(child)
+    try:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child)] + children_of(child)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return found
 
 
