@@ -1,24 +1,15 @@
 #include "cli/control_messages.h"
 
-#include <boost/json.hpp>
+#include "base/json_fields.h"
 
-#include <algorithm>
+#include <boost/json.hpp>
 
 namespace zorya::cli {
 namespace {
 
 namespace json = boost::json;
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
-}
-
-std::uint64_t number_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr || !value->is_int64()) return 0;
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(value->as_int64(), 0));
-}
+using base::number_of;
+using base::text_of;
 
 std::string_view version_state(function_host::VersionState state) {
   switch (state) {

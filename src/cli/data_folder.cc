@@ -1,6 +1,7 @@
 #include "cli/data_folder.h"
 
 #include "base/files.h"
+#include "base/json_fields.h"
 #include "base/random.h"
 
 #include <boost/json.hpp>
@@ -13,6 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
+using base::text_of;
 
 constexpr std::int64_t kStateVersion = 1;
 constexpr std::size_t kMaxStateBytes = 8u << 20;
@@ -30,11 +32,6 @@ bool is_made_by_us(const std::string& name) {
 
 json::object resource_object(const KnownResource& resource) {
   return {{"type", resource.type}, {"id", resource.id}, {"left", resource.is_left}};
-}
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
 }
 
 KnownResource resource_of(const json::value& value) {

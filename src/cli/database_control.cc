@@ -1,5 +1,7 @@
 #include "cli/database_control.h"
 
+#include "base/json_fields.h"
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -8,6 +10,7 @@ namespace zorya::cli {
 namespace {
 
 namespace json = boost::json;
+using base::text_of;
 
 constexpr std::chrono::milliseconds kLookPatience{500};
 constexpr std::chrono::seconds kForcePatience{5};
@@ -30,11 +33,6 @@ constexpr const char* kListSql =
     " FROM zorya.forced_outcomes() f";
 constexpr const char* kResetSql =
     "SELECT json_build_object('forgotten', zorya.reset_forced_outcomes())";
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
-}
 
 base::Result<std::string> ask_to_force(const cluster::Clusters& clusters, std::string_view id,
                                        const ForceArguments& arguments) {

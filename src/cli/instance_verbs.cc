@@ -1,5 +1,6 @@
 // invoke, status, force and reset: what is done with an instance as a whole.
 #include "base/files.h"
+#include "base/json_fields.h"
 #include "cli/control.h"
 #include "cli/control_messages.h"
 #include "cli/data_folder.h"
@@ -19,6 +20,7 @@ namespace zorya::cli {
 namespace {
 
 namespace json = boost::json;
+using base::text_of;
 
 constexpr std::size_t kMaxPayloadBytes = 7u << 20;  // the service's own limit is told by the host
 constexpr std::chrono::minutes kInvokePatience{17};
@@ -47,16 +49,10 @@ base::Result<json::object> ask(const Common& common, const ControlRequest& reque
   }
   const json::object& object = value.as_object();
   if (const json::value* refusal = object.if_contains("error"); refusal && refusal->is_string()) {
-    const json::value* hint = object.if_contains("hint");
     return base::Error{base::Code::kFailedPrecondition, std::string(refusal->as_string()),
-                       hint && hint->is_string() ? std::string(hint->as_string()) : std::string{}};
+                       text_of(object, "hint")};
   }
   return std::move(value.as_object());
-}
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
 }
 
 void print_stopped(const Common& common) {

@@ -1,6 +1,7 @@
 #include "cluster/backup_manifest.h"
 
 #include "base/files.h"
+#include "base/json_fields.h"
 #include "cluster/backup.h"
 #include "cluster/client.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
+using base::number_of;
+using base::text_of;
 
 constexpr std::size_t kManifestBytesMax = 1u << 20;
 constexpr std::size_t kListBytesMax = 1u << 30;
@@ -21,17 +24,6 @@ base::Error broken(std::string why) {
   return {base::Code::kInvalidArgument,
           std::string(kBackupManifestName) + " is broken: " + std::move(why),
           {}};
-}
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
-}
-
-std::uint64_t number_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr || !value->is_int64()) return 0;
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(value->as_int64(), 0));
 }
 
 /// Letters and digits only: it becomes the content of a file and a part of messages.
