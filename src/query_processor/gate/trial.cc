@@ -4,6 +4,7 @@
 #include "query_processor/errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/schema_change.h"
+#include "query_processor/pg/subtransaction.h"
 #include "query_processor/shared_state.h"
 
 extern "C" {
@@ -12,7 +13,6 @@ extern "C" {
 #include "tcop/dest.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 }
 
@@ -110,25 +110,11 @@ bool is_in_explicit_block() {
 
 void run_trial(UtilityCall& call, void (*check)(Node*, const StatementContext&)) {
   keep(call, check);
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  { run_schema_change(call); }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    ErrorData* error = CopyErrorData();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    ReThrowError(error);
-  }
-  PG_END_TRY();
   // With it go the lane and every lock that the trial took.
-  RollbackAndReleaseCurrentSubTransaction();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
+  ErrorData* error = pg::run_in_subtransaction(
+      [](void* trial) { run_schema_change(*static_cast<UtilityCall*>(trial)); }, &call,
+      pg::Subtransaction::kRolledBack);
+  if (error != nullptr) ReThrowError(error);
 }
 
 void run_again_at_commit() {

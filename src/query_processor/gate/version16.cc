@@ -1,16 +1,17 @@
 // Functions of version 16 that SQL cannot give.
 #include "query_processor/pg/server.h"
+#include "query_processor/pg/subtransaction.h"
 
 extern "C" {
-#include "access/xact.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 }
 
 namespace {
+
+using zorya::query_processor::pg::run_in_subtransaction;
+using zorya::query_processor::pg::Subtransaction;
 
 void read_input(const char* input, Oid type, int32 modifier) {
   Oid function = InvalidOid;
@@ -30,29 +31,19 @@ bool is_bad_input(int sqlstate) {
 
 /// Version 15's input functions can only raise, so the input is read in a subtransaction.
 bool is_valid(const char* input, Oid type, int32 modifier) {
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  volatile bool valid = true;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    read_input(input, type, modifier);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    ErrorData* error = CopyErrorData();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    if (!is_bad_input(error->sqlerrcode)) ReThrowError(error);
-    valid = false;
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
-  return valid;
+  struct Input {
+    const char* text;
+    Oid type;
+    int32 modifier;
+  } read{input, type, modifier};
+  ErrorData* error = run_in_subtransaction(
+      [](void* argument) {
+        const auto* what = static_cast<Input*>(argument);
+        read_input(what->text, what->type, what->modifier);
+      },
+      &read, Subtransaction::kKept);
+  if (error != nullptr && !is_bad_input(error->sqlerrcode)) ReThrowError(error);
+  return error == nullptr;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "query_processor/catalogue.h"
 #include "query_processor/jobs/duplicates.h"
 #include "query_processor/jobs/waits.h"
+#include "query_processor/pg/subtransaction.h"
 #include "query_processor/plant.h"
 
 extern "C" {
@@ -26,7 +27,6 @@ extern "C" {
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 }
@@ -137,31 +137,21 @@ void fill_if_small(Oid table_id, Oid index) {
   const BlockNumber pages = RelationGetNumberOfBlocks(table);
   table_close(table, NoLock);
   if (pages > kSmallTablePages || planted("no_small_fill")) return;
-  MemoryContext context = CurrentMemoryContext;
-  ResourceOwner owner = CurrentResourceOwner;
-  BeginInternalSubTransaction(nullptr);
-  MemoryContextSwitchTo(context);
-  PG_TRY();
-  {
-    fill_as_statement(table_id, index);
-    ReleaseCurrentSubTransaction();
-  }
-  PG_CATCH();
-  {
-    MemoryContextSwitchTo(context);
-    ErrorData* error = CopyErrorData();
-    FlushErrorState();
-    RollbackAndReleaseCurrentSubTransaction();
-    MemoryContextSwitchTo(context);
-    CurrentResourceOwner = owner;
-    const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-    if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_LOCK_NOT_AVAILABLE)
-      ReThrowError(error);
-    FreeErrorData(error);
-  }
-  PG_END_TRY();
-  MemoryContextSwitchTo(context);
-  CurrentResourceOwner = owner;
+  struct Indexed {
+    Oid table;
+    Oid index;
+  } indexed{table_id, index};
+  ErrorData* error = pg::run_in_subtransaction(
+      [](void* argument) {
+        const auto* what = static_cast<Indexed*>(argument);
+        fill_as_statement(what->table, what->index);
+      },
+      &indexed, pg::Subtransaction::kKept);
+  if (error == nullptr) return;
+  const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+  if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_LOCK_NOT_AVAILABLE)
+    ReThrowError(error);
+  FreeErrorData(error);
 }
 
 // ------------------------------------------------------------------ the job's part
