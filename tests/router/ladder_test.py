@@ -15,6 +15,7 @@ from raw_client import RawClient, message
 from support.open_change import OpenChange
 from support.router import RunningRouter
 from support.scratch_server import ScratchServer
+from support.waiting import wait_until
 
 OC001 = ("40001", "schema has been updated by another transaction (OC001)")
 ATTEMPTS = 5  # a machine that does other things: an application would try again too
@@ -63,13 +64,6 @@ def retried(connection, statement) -> int:
             break
     assert result == ("", ""), result
     return attempt
-
-
-def wait_for(condition, what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def counts(router) -> dict[str, int]:
@@ -258,7 +252,7 @@ def test_copy_that_waits_for_its_client(router, server, table, client):
         client.send(query("COPY t FROM STDIN"))
         assert client.receive()[0] == "G"
         client.send(message("d", b"1000\t1\n"))
-        wait_for(lambda: table.execute("SELECT count(*) FROM t").fetchone() == (100,), "a reader is not held up")
+        wait_until(lambda: table.execute("SELECT count(*) FROM t").fetchone() == (100,), "a reader is not held up")
         retried(table, "ALTER TABLE t ADD COLUMN IF NOT EXISTS w int")
         retried(table, "ALTER TABLE t DROP COLUMN IF EXISTS w")
         client.send(message("d", b"1001\t1\n") + message("c"))
@@ -279,8 +273,8 @@ def test_a_statement_that_runs(router, server, table, client, begin, status):
     answers(client)
     client.send(query("SELECT pg_sleep(30), * FROM t"))
     with server.connect() as owner:
-        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone() == (1,),
-                 "it runs")
+        wait_until(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone() == (1,),
+                   "it runs")
     retried(table, "ALTER TABLE t ADD COLUMN w int")
     assert answers(client) == [("E", "40001"), ("Z", status)]
     if status == "E":
@@ -299,8 +293,8 @@ def test_a_client_that_does_not_read(router, server, table, client, begin, statu
     answers(client)
     client.send(query("SELECT repeat('x', 1000), a.* FROM t a, generate_series(1, 3000)"))
     with server.connect() as owner:
-        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'").fetchone() == (1,),
-                 "it waits for its reader")
+        wait_until(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'").fetchone() == (1,),
+                   "it waits for its reader")
     attempts = retried(table, "ALTER TABLE t ADD COLUMN w int")
     ended = answers(client)
     assert ended == [("E", "40001"), ("Z", status)] or (attempts > 1 and ended[0][0] == "E"), ended
@@ -317,7 +311,7 @@ def test_half_a_message(router, table, client):
     answers(client), answers(client)
     whole = message("B", b"\0s\0" + struct.pack("!HHI", 0, 1, 500_000) + b"x" * 500_000 + b"\0\0")
     client.send(whole[:300_000])
-    wait_for(lambda: router.ask("status")["sessions"] >= 2, "it is there")
+    wait_until(lambda: router.ask("status")["sessions"] >= 2, "it is there")
     attempts = 0
     while counts(router)["terminated"] == before["terminated"]:  # the half may still be on its way
         retried(table, f"ALTER TABLE t ADD COLUMN w{attempts} int")
@@ -355,7 +349,7 @@ def test_autovacuum_gives_way(kind):
             make_it_old(server)
         with server.connect() as owner:
             vacuum = "SELECT query FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM public.t%'"
-            wait_for(lambda: owner.execute(vacuum).fetchone(), "autovacuum is at the table", 30)
+            wait_until(lambda: owner.execute(vacuum).fetchone(), "autovacuum is at the table", 30)
             assert ("wraparound" in owner.execute(vacuum).fetchone()[0]) == (kind != "ordinary")
         retried(session, "ALTER TABLE t ADD COLUMN w int")
         assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
@@ -451,11 +445,11 @@ def test_nothing_is_left_of_it(router, server, table):
             assert outcome(holder, "COMMIT") == OC001
 
     lose()
-    wait_for(lambda: backends() == 2, "the session of this test and the router's own")
+    wait_until(lambda: backends() == 2, "the session of this test and the router's own")
     before = descriptors()
     for _ in range(15):
         lose()
-    wait_for(lambda: backends() == 2 and descriptors() <= before, "all is closed")
+    wait_until(lambda: backends() == 2 and descriptors() <= before, "all is closed")
 
 
 # ------------------------------------------------------------------ age
@@ -478,10 +472,10 @@ def test_a_transaction_that_idles_ends_at_its_age(young, server):
     for number, session in enumerate(sessions):
         session.execute("BEGIN")
         session.execute("INSERT INTO aged VALUES (%s)", (number,))
-    wait_for(lambda: counts(young)["aged"] == 3, "their age was seen")
+    wait_until(lambda: counts(young)["aged"] == 3, "their age was seen")
     with server.connect() as owner:
-        wait_for(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND usename = 'admin'")
-                 .fetchone() == (0,), "their snapshots are gone")
+        wait_until(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND usename = 'admin'")
+                   .fetchone() == (0,), "their snapshots are gone")
     stated, committed, rolled_back = sessions
     with pytest.raises(psycopg.Error) as caught:
         stated.execute("SELECT 1")
@@ -503,7 +497,7 @@ def test_a_statement_that_runs_is_not_ended_by_age(young):
         before = counts(young)["aged"]
         session.execute("BEGIN")
         session.execute("SELECT pg_sleep(1.5)")
-        wait_for(lambda: counts(young)["aged"] > before, "its age was seen then")
+        wait_until(lambda: counts(young)["aged"] > before, "its age was seen then")
         assert outcome(session, "SELECT 1") == AGE
         session.execute("ROLLBACK")
 
@@ -524,7 +518,7 @@ def test_a_suspended_portal_ends_at_its_age(young):
         before = counts(young)["aged"]
         raw.send(parse("", "SELECT generate_series(1, 10)") + bind("", "") + execute("", 2) + FLUSH)
         raw.receive_until("s")
-        wait_for(lambda: counts(young)["aged"] == before + 1, "its age was seen")
+        wait_until(lambda: counts(young)["aged"] == before + 1, "its age was seen")
         raw.send(execute("", 2) + SYNC)
         assert answers(raw) == [("E", "54000"), ("Z", "I")]
         assert_usable(raw)

@@ -13,6 +13,7 @@ import pytest
 from raw_client import RawClient, message
 from support.router import RunningRouter
 from support.scratch_server import ScratchServer
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,6 @@ def router(server):
         with running.connect() as connection:
             connection.execute("create table items (id int primary key, v text)")
         yield running
-
-
-def wait_for(condition, what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def test_ordinary_work(router):
@@ -169,34 +163,34 @@ def backends(server) -> list[int]:
 
 
 def test_the_statement_of_a_client_that_went_is_cancelled(server, router):
-    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    wait_until(lambda: not backends(server), "earlier sessions are gone", 30)
     client = RawClient(router.port)
     client.log_in(router)
     client.send(message("Q", b"select pg_sleep(60)\0"))
-    wait_for(lambda: backends(server), "the statement runs")
+    wait_until(lambda: backends(server), "the statement runs", 30)
     client.socket.close()
-    wait_for(lambda: not backends(server), "the backend has gone")
+    wait_until(lambda: not backends(server), "the backend has gone", 30)
 
 
 def test_the_statement_of_a_client_that_goes_at_once_ends_too(server, router):
     """A cancel that comes before its statement cancels nothing: the backend must see by itself that nobody is there."""
-    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    wait_until(lambda: not backends(server), "earlier sessions are gone", 30)
     for _ in range(30):
         client = RawClient(router.port)
         client.log_in(router)
         client.send(message("Q", b"select pg_sleep(60)\0"))
         client.socket.close()
-    wait_for(lambda: not backends(server), "the backends have gone")
+    wait_until(lambda: not backends(server), "the backends have gone", 30)
 
 
 def test_nothing_is_left_of_sessions_that_ended(server, router):
-    wait_for(lambda: not backends(server), "earlier sessions are gone")
+    wait_until(lambda: not backends(server), "earlier sessions are gone", 30)
     descriptors = len(os.listdir(f"/proc/{router.process.pid}/fd"))
     for _ in range(30):
         router.connect().close()
-    wait_for(lambda: router.ask("status")["sessions"] == 0, "sessions are counted down")
-    wait_for(lambda: len(os.listdir(f"/proc/{router.process.pid}/fd")) <= descriptors, "descriptors are closed")
-    wait_for(lambda: not backends(server), "backends are gone")
+    wait_until(lambda: router.ask("status")["sessions"] == 0, "sessions are counted down", 30)
+    wait_until(lambda: len(os.listdir(f"/proc/{router.process.pid}/fd")) <= descriptors, "descriptors are closed", 30)
+    wait_until(lambda: not backends(server), "backends are gone", 30)
 
 
 def test_a_backend_that_is_killed_costs_a_statement_and_no_session():
@@ -210,7 +204,7 @@ def test_a_backend_that_is_killed_costs_a_statement_and_no_session():
             running.execute("select pg_sleep(30)")
         assert (caught.value.sqlstate, caught.value.diag.message_primary) == ("XX000", "server unavailable")
         killer.join()
-        wait_for(lambda: own.ask("status")["backends_lost"] == 4, "all others of that server are gone too")
+        wait_until(lambda: own.ask("status")["backends_lost"] == 4, "all others of that server are gone too", 30)
         assert idle.execute("select 1").fetchone() == (1,)  # PostgreSQL starts its backends anew; we wait for it
         assert running.execute("select 2").fetchone() == (2,)
         for statement, state in (("select 1", "XX000"), ("select 1", "25P02")):
@@ -274,7 +268,7 @@ def test_a_statement_that_meets_a_dead_backend_is_answered():
         os.kill(own.process.pid, signal.SIGSTOP)
         client.send(message("Q", b"select 1\0"))
         os.kill(backend, signal.SIGKILL)
-        wait_for(lambda: not os.path.exists(f"/proc/{backend}"), "the backend has gone")
+        wait_until(lambda: not os.path.exists(f"/proc/{backend}"), "the backend has gone", 30)
         os.kill(own.process.pid, signal.SIGCONT)
         error = client.receive_error()
         assert (error["S"], error["C"], error["M"]) == ("ERROR", "XX000", "server unavailable")
@@ -298,7 +292,7 @@ def test_a_session_ends_after_its_time(server):
         with pytest.raises(psycopg.errors.AdminShutdown):
             connection.execute("select pg_sleep(30)")
         assert connection.closed
-        wait_for(lambda: not backends(server), "the statement was cancelled")
+        wait_until(lambda: not backends(server), "the statement was cancelled", 30)
 
 
 def test_a_router_that_stops_tells_its_clients(server):
