@@ -148,9 +148,7 @@ void fill_if_small(Oid table_id, Oid index) {
       },
       &indexed, pg::Subtransaction::kKept);
   if (error == nullptr) return;
-  const int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-  if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_LOCK_NOT_AVAILABLE)
-    ReThrowError(error);
+  if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION) ReThrowError(error);
   FreeErrorData(error);
 }
 
