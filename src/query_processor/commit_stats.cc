@@ -33,16 +33,14 @@ struct ConflictsOfTable {
   std::array<Counter, kKinds> counts;
 };
 
-struct PartTimes {
-  Counter total_us;
-  std::array<Counter, kTimeBucketCount> buckets;
-};
+/// How many took how long.
+using TimeBuckets = std::array<Counter, kTimeBucketCount>;
 
 // Layout 1. Zero at the start; any backend adds.
 struct Stats {
   std::array<ConflictsOfTable, kConflictTablesMax> tables;
   ConflictsOfTable unknown;
-  std::array<PartTimes, kParts> parts;
+  std::array<TimeBuckets, kParts> parts;
 };
 
 Stats* stats = nullptr;
@@ -131,7 +129,7 @@ void put_conflicts(const ReturnSetInfo* result, const ConflictsOfTable& table) {
 
 void put_times(const ReturnSetInfo* result, std::size_t part) {
   for (int bucket = 0; bucket < kTimeBucketCount; ++bucket) {
-    const Counter& count = stats->parts[part].buckets[static_cast<std::size_t>(bucket)];
+    const Counter& count = stats->parts[part][static_cast<std::size_t>(bucket)];
     if (count.load(std::memory_order_relaxed) == 0) continue;
     const bool is_last = bucket == kTimeBucketCount - 1;
     Datum values[] = {CStringGetTextDatum(kPartNames[part]), Int64GetDatum(INT64CONST(1) << bucket),
@@ -154,10 +152,9 @@ void CommitClock::ended(CommitPart part) noexcept {
   const std::uint64_t now = now_ns();
   const std::uint64_t took_us = (now - last_ns_) / 1000;
   last_ns_ = now;
-  PartTimes& times = stats->parts[static_cast<std::size_t>(part)];
+  TimeBuckets& times = stats->parts[static_cast<std::size_t>(part)];
   const int bucket = std::min(static_cast<int>(std::bit_width(took_us)), kTimeBucketCount - 1);
-  times.buckets[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
-  times.total_us.fetch_add(took_us, std::memory_order_relaxed);
+  times[static_cast<std::size_t>(bucket)].fetch_add(1, std::memory_order_relaxed);
 }
 
 void install_commit_stats() {
