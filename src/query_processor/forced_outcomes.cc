@@ -9,7 +9,6 @@
 #undef ENABLE_GSS
 
 extern "C" {
-#include "access/xact.h"
 #include "libpq/auth.h"
 #include "libpq/libpq-be.h"
 #include "libpq/libpq.h"

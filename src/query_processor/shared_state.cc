@@ -144,6 +144,4 @@ AdjudicatorState adjudicator_state() {
   return state;
 }
 
-adjudicator::RecentKeysFigures recent_keys_figures() { return adjudicator_state().recent_keys; }
-
 }  // namespace zorya::query_processor

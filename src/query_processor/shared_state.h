@@ -39,6 +39,5 @@ struct AdjudicatorState {
   adjudicator::DecisionCounters decisions;
 };
 AdjudicatorState adjudicator_state();
-adjudicator::RecentKeysFigures recent_keys_figures();
 
 }  // namespace zorya::query_processor

@@ -63,20 +63,17 @@ void hold_schema_limit() {
   hold_limit(Limit::kSchemas, count + 1);
 }
 
-void hold_statistics_limit(const RangeVar* table) {
-  const Oid relation_id = RangeVarGetRelid(table, NoLock, true);
+void check_create_statistics(Node* node, const StatementContext& /*context*/) {
+  const auto* statement = castNode(CreateStatsStmt, node);
+  if (list_length(statement->relations) != 1 || !IsA(linitial(statement->relations), RangeVar))
+    return;
+  const Oid relation_id =
+      RangeVarGetRelid(linitial_node(RangeVar, statement->relations), NoLock, true);
   if (!OidIsValid(relation_id) || get_rel_relkind(relation_id) != RELKIND_RELATION) return;
   Relation relation = table_open(relation_id, AccessShareLock);
   const int count = list_length(RelationGetStatExtList(relation));
   table_close(relation, AccessShareLock);
   hold_limit(Limit::kStatistics, count + 1);
-}
-
-void check_create_statistics(Node* node, const StatementContext& /*context*/) {
-  const auto* statement = castNode(CreateStatsStmt, node);
-  if (list_length(statement->relations) != 1 || !IsA(linitial(statement->relations), RangeVar))
-    return;
-  hold_statistics_limit(linitial_node(RangeVar, statement->relations));
 }
 
 }  // namespace zorya::query_processor::gate

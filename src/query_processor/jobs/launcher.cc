@@ -13,7 +13,6 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/procsignal.h"
-#include "utils/memutils.h"
 #include "utils/wait_event.h"
 }
 

@@ -2,8 +2,6 @@
 
 #include "query_processor/jobs/board.h"
 
-#include <atomic>
-
 extern "C" {
 #include "access/xact.h"
 #include "nodes/pg_list.h"
