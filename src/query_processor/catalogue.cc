@@ -4,6 +4,7 @@
 #include "query_processor/errors.h"
 #include "query_processor/session.h"
 #include "query_processor/settings.h"
+#include "query_processor/shared_memory.h"
 
 #include <atomic>
 
@@ -11,9 +12,6 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "storage/sinval.h"
 #include "tcop/pquery.h"
 #include "utils/lsyscache.h"
@@ -28,8 +26,6 @@ extern "C" {
 namespace zorya::query_processor {
 namespace {
 
-constexpr const char* kTrancheName = "zorya_catalogue";
-
 // Layout 1. The version is read by anybody at any time and written under the lock, as the history
 // is read and written.
 struct SharedCatalogue {
@@ -39,8 +35,6 @@ struct SharedCatalogue {
 
 SharedCatalogue* shared = nullptr;
 LWLock* history_lock = nullptr;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 
 /// What this session knows. Could be handed over to another backend as it is.
 struct SessionCatalogue {
@@ -62,31 +56,18 @@ struct TransactionCatalogue {
 TransactionCatalogue transaction;
 bool query_of_utility = false;
 
-void request() {
-  if (previous_request != nullptr) previous_request();
-  RequestAddinShmemSpace(MAXALIGN(sizeof(SharedCatalogue)));
-  RequestNamedLWLockTranche(kTrancheName, 1);
-}
-
 /// Versions of an earlier start are lower: there is less than one schema change in a microsecond.
 CatalogueVersion first_version() {
   const TimestampTz now_us = GetCurrentTimestamp();
   return now_us > 0 ? static_cast<CatalogueVersion>(now_us) : 1;
 }
 
-void startup() {
-  if (previous_startup != nullptr) previous_startup();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  shared = static_cast<SharedCatalogue*>(
-      ShmemInitStruct("zorya catalogue", sizeof(SharedCatalogue), &found));
-  if (!found) {
-    const CatalogueVersion version = first_version();
-    new (&shared->version) std::atomic<CatalogueVersion>(version);
-    shared->history.begin_at(version);
-  }
-  history_lock = &GetNamedLWLockTranche(kTrancheName)->lock;
-  LWLockRelease(AddinShmemInitLock);
+void attach(void* memory, bool is_new) {
+  shared = static_cast<SharedCatalogue*>(memory);
+  if (!is_new) return;
+  const CatalogueVersion version = first_version();
+  new (&shared->version) std::atomic<CatalogueVersion>(version);
+  shared->history.begin_at(version);
 }
 
 CatalogueVersion current_version() { return shared->version.load(std::memory_order_acquire); }
@@ -247,10 +228,11 @@ void on_transaction(XactEvent event, void* /*argument*/) {
 }  // namespace
 
 void install_catalogue() {
-  previous_request = shmem_request_hook;
-  shmem_request_hook = request;
-  previous_startup = shmem_startup_hook;
-  shmem_startup_hook = startup;
+  share_memory({.name = "zorya catalogue",
+                .size_bytes = sizeof(SharedCatalogue),
+                .attach = attach,
+                .lock_name = "zorya_catalogue",
+                .lock = &history_lock});
   RegisterXactCallback(on_transaction, nullptr);
 }
 

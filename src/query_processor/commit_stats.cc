@@ -1,6 +1,7 @@
 #include "query_processor/commit_stats.h"
 
 #include "query_processor/pg/server.h"
+#include "query_processor/shared_memory.h"
 #include "query_processor/shared_state.h"
 
 #include <atomic>
@@ -11,9 +12,6 @@ extern "C" {
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 }
@@ -44,21 +42,10 @@ struct Stats {
 };
 
 Stats* stats = nullptr;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 
-void request() {
-  if (previous_request != nullptr) previous_request();
-  RequestAddinShmemSpace(MAXALIGN(sizeof(Stats)));
-}
-
-void startup() {
-  if (previous_startup != nullptr) previous_startup();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  stats = static_cast<Stats*>(ShmemInitStruct("zorya commit stats", sizeof(Stats), &found));
-  if (!found) new (stats) Stats{};
-  LWLockRelease(AddinShmemInitLock);
+void attach(void* memory, bool is_new) {
+  stats = static_cast<Stats*>(memory);
+  if (is_new) new (stats) Stats{};
 }
 
 /// The place of a table, taken if it has none. No lock: a place is taken once and never given back.
@@ -158,10 +145,7 @@ void CommitClock::ended(CommitPart part) noexcept {
 }
 
 void install_commit_stats() {
-  previous_request = shmem_request_hook;
-  shmem_request_hook = request;
-  previous_startup = shmem_startup_hook;
-  shmem_startup_hook = startup;
+  share_memory({.name = "zorya commit stats", .size_bytes = sizeof(Stats), .attach = attach});
 }
 
 }  // namespace zorya::query_processor

@@ -4,6 +4,7 @@
 #include "query_processor/errors.h"
 #include "query_processor/forced_rules.h"
 #include "query_processor/settings.h"
+#include "query_processor/shared_memory.h"
 
 // GSSAPI's headers are another package; PostgreSQL keeps the layout of its structs without them.
 #undef ENABLE_GSS
@@ -16,8 +17,6 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -36,8 +35,6 @@ int forced_age_s = 0;
 namespace forced {
 namespace {
 
-constexpr const char* kTrancheName = "zorya_forced_outcomes";
-
 struct Shared {
   std::atomic<bool> schema_done;
   std::int64_t next_id = 1;
@@ -47,31 +44,17 @@ struct Shared {
 
 Shared* shared = nullptr;
 LWLock* lock = nullptr;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 ClientAuthentication_hook_type previous_authentication = nullptr;
 
 /// The tables that this transaction changes or marks rows of; there are at most 1,000.
 std::array<Oid, 1000> touched;
 std::size_t touched_count = 0;
 
-void request() {
-  if (previous_request != nullptr) previous_request();
-  RequestAddinShmemSpace(MAXALIGN(sizeof(Shared)));
-  RequestNamedLWLockTranche(kTrancheName, 1);
-}
-
-void startup() {
-  if (previous_startup != nullptr) previous_startup();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  shared = static_cast<Shared*>(ShmemInitStruct("zorya forced outcomes", sizeof(Shared), &found));
-  if (!found) {
-    new (shared) Shared{};
-    shared->schema_done = is_schema_made();
-  }
-  lock = &GetNamedLWLockTranche(kTrancheName)->lock;
-  LWLockRelease(AddinShmemInitLock);
+void attach(void* memory, bool is_new) {
+  shared = static_cast<Shared*>(memory);
+  if (!is_new) return;
+  new (shared) Shared{};
+  shared->schema_done = is_schema_made();
 }
 
 /// A client's first statement finds the schema.
@@ -241,10 +224,11 @@ void install_forced_outcomes() {
       &forced_outcomes_on, false, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
   forced::install_schema_worker();
   if (!forced_outcomes_on) return;
-  forced::previous_request = shmem_request_hook;
-  shmem_request_hook = forced::request;
-  forced::previous_startup = shmem_startup_hook;
-  shmem_startup_hook = forced::startup;
+  share_memory({.name = "zorya forced outcomes",
+                .size_bytes = sizeof(forced::Shared),
+                .attach = forced::attach,
+                .lock_name = "zorya_forced_outcomes",
+                .lock = &forced::lock});
   forced::previous_authentication = ClientAuthentication_hook;
   ClientAuthentication_hook = forced::let_in;
 }

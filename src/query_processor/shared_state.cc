@@ -4,25 +4,17 @@
 #include "query_processor/pg/server.h"
 #include "query_processor/plant.h"
 #include "query_processor/settings.h"
+#include "query_processor/shared_memory.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <new>
 
-extern "C" {
-#include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
-}
-
 namespace zorya::query_processor {
 namespace {
 
 using adjudicator::RecentKeys;
-
-constexpr const char* kTrancheName = "zorya_adjudicator";
 
 // Layout 2. Written by the postmaster at the start; then the counters by any backend, the rest
 // under the decision lock.
@@ -39,36 +31,23 @@ struct SharedState {
 SharedState* shared = nullptr;
 RecentKeys* recent_keys = nullptr;
 LWLock* decision_lock = nullptr;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 
 std::size_t recent_keys_size_bytes() {
   return static_cast<std::size_t>(settings().recent_keys_kib) * 1024;
 }
 
-void request() {
-  if (previous_request != nullptr) previous_request();
-  RequestAddinShmemSpace(add_size(MAXALIGN(sizeof(SharedState)), recent_keys_size_bytes()));
-  RequestNamedLWLockTranche(kTrancheName, 1);
+void attach_state(void* memory, bool is_new) {
+  shared = static_cast<SharedState*>(memory);
+  if (!is_new) return;
+  new (shared) SharedState{};
+  shared->layout_version = 2;
 }
 
-void startup() {
-  if (previous_startup != nullptr) previous_startup();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  shared = static_cast<SharedState*>(
-      ShmemInitStruct("zorya commit counters", sizeof(SharedState), &found));
-  if (!found) {
-    new (shared) SharedState{};
-    shared->layout_version = 2;
-  }
-  void* memory = ShmemInitStruct("zorya recent keys", recent_keys_size_bytes(), &found);
-  // The table is laid over the memory once; it keeps no pointers.
+/// The table is laid over the memory once; it keeps no pointers.
+void attach_recent_keys(void* memory, bool is_new) {
   recent_keys =
-      found ? static_cast<RecentKeys*>(memory)
-            : RecentKeys::create({static_cast<std::byte*>(memory), recent_keys_size_bytes()});
-  decision_lock = &GetNamedLWLockTranche(kTrancheName)->lock;
-  LWLockRelease(AddinShmemInitLock);
+      is_new ? RecentKeys::create({static_cast<std::byte*>(memory), recent_keys_size_bytes()})
+             : static_cast<RecentKeys*>(memory);
 }
 
 /// Lets the system have back the pages that the table does not use any more, when they are many.
@@ -109,10 +88,14 @@ void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_cou
 }  // namespace
 
 void install_shared_state() {
-  previous_request = shmem_request_hook;
-  shmem_request_hook = request;
-  previous_startup = shmem_startup_hook;
-  shmem_startup_hook = startup;
+  share_memory({.name = "zorya commit counters",
+                .size_bytes = sizeof(SharedState),
+                .attach = attach_state,
+                .lock_name = "zorya_adjudicator",
+                .lock = &decision_lock});
+  share_memory({.name = "zorya recent keys",
+                .size_bytes = recent_keys_size_bytes(),
+                .attach = attach_recent_keys});
 }
 
 CommitCounters& counters() { return shared->counters; }

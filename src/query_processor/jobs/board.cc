@@ -1,5 +1,7 @@
 #include "query_processor/jobs/board.h"
 
+#include "query_processor/shared_memory.h"
+
 #include <atomic>
 
 extern "C" {
@@ -7,9 +9,7 @@ extern "C" {
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
 #include "storage/proc.h"
-#include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/wait_event.h"
 }
@@ -30,26 +30,14 @@ struct Board {
 };
 
 Board* board = nullptr;
-shmem_request_hook_type previous_request = nullptr;
-shmem_startup_hook_type previous_startup = nullptr;
 
-void request() {
-  if (previous_request != nullptr) previous_request();
-  RequestAddinShmemSpace(MAXALIGN(sizeof(Board)));
-}
-
-void startup() {
-  if (previous_startup != nullptr) previous_startup();
-  bool found = false;
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  board = static_cast<Board*>(ShmemInitStruct("zorya jobs", sizeof(Board), &found));
-  if (!found) {
-    new (board) Board{};
-    board->layout_version = 1;
-    SpinLockInit(&board->mutex);
-    ConditionVariableInit(&board->ended);
-  }
-  LWLockRelease(AddinShmemInitLock);
+void attach(void* memory, bool is_new) {
+  board = static_cast<Board*>(memory);
+  if (!is_new) return;
+  new (board) Board{};
+  board->layout_version = 1;
+  SpinLockInit(&board->mutex);
+  ConditionVariableInit(&board->ended);
 }
 
 void forget_launcher(int /*code*/, Datum /*argument*/) {
@@ -61,10 +49,7 @@ void forget_launcher(int /*code*/, Datum /*argument*/) {
 }  // namespace
 
 void install_board() {
-  previous_request = shmem_request_hook;
-  shmem_request_hook = request;
-  previous_startup = shmem_startup_hook;
-  shmem_startup_hook = startup;
+  share_memory({.name = "zorya jobs", .size_bytes = sizeof(Board), .attach = attach});
 }
 
 void wake_launcher() noexcept {
