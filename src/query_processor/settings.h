@@ -4,20 +4,17 @@
 
 namespace zorya::query_processor {
 
-/// The settings of the extension. A client cannot set them; each can only be lower than the
-/// service's limit, so that tests reach a limit quickly.
+/// The settings of the extension, `zorya.` and the name here where nothing else is said. A client
+/// cannot set them. A number can only be lowered, so that tests reach a limit quickly.
 struct Settings {
-  int transaction_rows_max =
-      gate::limit_setting("transaction_rows_max")->maximum;  // zorya.transaction_rows_max
-  int transaction_marks_max = gate::limit_setting("transaction_marks_max")
-                                  ->maximum;  // zorya.transaction_marks_max: rows read with a lock
-                                              // clause or by a foreign key
-  int transaction_age_s_max =
-      gate::limit_setting("transaction_age_s_max")->maximum;  // zorya.transaction_age_s_max
-  int recent_keys_kib =
-      64 * 1024;  // zorya.recent_keys_size: memory for the table of recent keys, used as needed
-  bool index_changes_conflict = false;  // zorya.index_changes_conflict: a new index is a schema
-                                        // change to other sessions, as the service may have it
+  int transaction_rows_max = gate::limit_setting("transaction_rows_max")->maximum;
+  /// Rows read with a lock clause or by a foreign key.
+  int transaction_marks_max = gate::limit_setting("transaction_marks_max")->maximum;
+  int transaction_age_s_max = gate::limit_setting("transaction_age_s_max")->maximum;
+  /// zorya.recent_keys_size: memory for the table of recent keys, used as needed.
+  int recent_keys_kib = 64 * 1024;
+  /// A new index is a schema change to other sessions, as the service may have it.
+  bool index_changes_conflict = false;
 };
 
 /// The settings in force. Any backend.
