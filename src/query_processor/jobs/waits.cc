@@ -18,14 +18,17 @@ constexpr long kPauseMsMax = 20;
 void wait_until_ended(VirtualTransactionId transaction) {
   for (long pause_ms = kFirstPauseMs; !VirtualXactLock(transaction, false);
        pause_ms = std::min(pause_ms * 2, kPauseMsMax)) {
-    (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause_ms,
-                    PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
+    sleep_ms(pause_ms);
   }
 }
 
 }  // namespace
+
+void sleep_ms(long ms) {
+  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+  ResetLatch(MyLatch);
+  CHECK_FOR_INTERRUPTS();
+}
 
 void wait_for_writers(Oid table) {
   LOCKTAG tag;

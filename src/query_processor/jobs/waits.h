@@ -8,6 +8,9 @@
 /// transaction without a snapshot; honour cancel. Plain frames.
 namespace zorya::query_processor::jobs {
 
+/// Until `ms` have passed or the latch is set. The one wait here that needs no transaction.
+void sleep_ms(long ms);
+
 /// Until every transaction that now holds a lock to write `table` has ended.
 void wait_for_writers(Oid table);
 

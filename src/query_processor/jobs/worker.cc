@@ -4,6 +4,7 @@
 
 #include "query_processor/jobs/board.h"
 #include "query_processor/jobs/index_build.h"
+#include "query_processor/jobs/waits.h"
 #include "query_processor/plant.h"
 
 extern "C" {
@@ -16,7 +17,6 @@ extern "C" {
 #include "nodes/plannodes.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/lwlock.h"
@@ -32,7 +32,6 @@ extern "C" {
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 }
 
 namespace zorya::query_processor::jobs {
@@ -346,11 +345,7 @@ Look look_for_job(Worker* worker) {
 }
 
 void sleep_until(TimestampTz until) {
-  const long wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms + 1,
-                  PG_WAIT_EXTENSION);
-  ResetLatch(MyLatch);
-  CHECK_FOR_INTERRUPTS();
+  sleep_ms(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until) + 1);
 }
 
 bool prepare_log() {
