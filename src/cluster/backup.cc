@@ -35,21 +35,6 @@ std::string utc_now() {
   return text;
 }
 
-/// "15.14" of "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)".
-base::Result<std::string> server_version(const fs::path& postgres_folder,
-                                         base::Launcher& launcher) {
-  ZORYA_ASSIGN(const auto run,
-               launcher.run(command_as({}, {(postgres_folder / "postgres").string(), "--version"}),
-                            kVersionTimeout));
-  constexpr std::string_view kName = "(PostgreSQL) ";
-  const std::size_t at = run.output.find(kName);
-  if (at == std::string::npos) {
-    return base::Error{base::Code::kInternal, "postgres --version says " + run.output, {}};
-  }
-  const std::string rest = run.output.substr(at + kName.size());
-  return rest.substr(0, rest.find_first_of(" \n"));
-}
-
 /// The folder while it is filled: ours alone as long as the descriptor is open.
 class FolderInMaking {
  public:
@@ -207,6 +192,20 @@ base::Result<BackupManifest> back_up_to(const BackupRequest& request, base::Laun
   }
   making.give_up();
   return manifest.error();
+}
+
+base::Result<std::string> server_version(const fs::path& postgres_folder,
+                                         base::Launcher& launcher) {
+  ZORYA_ASSIGN(const auto run,
+               launcher.run(command_as({}, {(postgres_folder / "postgres").string(), "--version"}),
+                            kVersionTimeout));
+  constexpr std::string_view kName = "(PostgreSQL) ";
+  const std::size_t at = run.output.find(kName);
+  if (at == std::string::npos) {
+    return base::Error{base::Code::kInternal, "postgres --version says " + run.output, {}};
+  }
+  const std::string rest = run.output.substr(at + kName.size());
+  return rest.substr(0, rest.find_first_of(" \n"));
 }
 
 base::Result<void> verify_backup(const fs::path& postgres_folder, const fs::path& data,

@@ -31,6 +31,10 @@ struct BackupRequest {
 base::Result<BackupManifest> back_up_to(const BackupRequest& request, base::Launcher& launcher,
                                         const OnProgress& on_progress);
 
+/// Of PostgreSQL's programs: "15.14" of "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)".
+base::Result<std::string> server_version(const std::filesystem::path& postgres_folder,
+                                         base::Launcher& launcher);
+
 /// Has pg_verifybackup read every file of `data` again, as the user that it belongs to.
 base::Result<void> verify_backup(const std::filesystem::path& postgres_folder,
                                  const std::filesystem::path& data, const base::ChildSpec& as,

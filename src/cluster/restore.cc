@@ -29,13 +29,10 @@ base::Error stopped() { return {base::Code::kUnavailable, "restore: stopped", {}
 base::Result<void> check_version(const RestoreRequest& request, base::Launcher& launcher) {
   ZORYA_ASSIGN(const std::string text, base::read_file(request.from / "data" / "PG_VERSION", 64));
   const std::string backup = text.substr(0, text.find('\n'));
-  ZORYA_ASSIGN(
-      const auto run,
-      launcher.run(command_as({}, {(request.postgres_folder / "postgres").string(), "--version"}),
-                   std::chrono::seconds(10)));
-  if (run.output.find("(PostgreSQL) " + backup + ".") != std::string::npos) return {};
+  ZORYA_ASSIGN(const std::string installed, server_version(request.postgres_folder, launcher));
+  if (installed.starts_with(backup + ".")) return {};
   return base::Error{base::Code::kFailedPrecondition,
-                     "the backup is of PostgreSQL " + backup + ", installed is " + run.output,
+                     "the backup is of PostgreSQL " + backup + ", installed is " + installed,
                      {}};
 }
 
