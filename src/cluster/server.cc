@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "cluster/connection.h"
 #include "cluster/folders.h"
 #include "cluster/leftover.h"
-#include "cluster/probe.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -140,7 +140,8 @@ base::Result<void> Server::wait_until_serving(std::string_view role, millisecond
       case Event::kTimeout:
         break;
     }
-    auto let_in = probe_login(socket_folder_, role, kProbeTimeout);
+    // A login is the only proof that a server serves.
+    auto let_in = Connection::open(socket_folder_, role, kProbeTimeout);
     if (let_in) return {};
     last = let_in.error().message;
   }
