@@ -10,9 +10,9 @@ namespace {
 constexpr std::string_view kClusterType = "AWS::DSQL::Cluster";
 constexpr std::size_t kNameBytesMax = 255;
 
-/// As choose_cluster takes them. Those that no template names have no logical id.
-InstanceInfo known_clusters(const cluster::Clusters& clusters, const State& state,
-                            bool only_named) {
+/// As choose_cluster takes them: those that no template names count as the restored ones do, and
+/// have no logical id.
+InstanceInfo known_clusters(const cluster::Clusters& clusters, const State& state) {
   InstanceInfo known;
   for (const cluster::ClusterInfo& one : clusters.list()) {
     std::string logical_id;
@@ -24,28 +24,22 @@ InstanceInfo known_clusters(const cluster::Clusters& clusters, const State& stat
         if (key != one.id) logical_id = key;
       }
     }
-    if (only_named && !is_named) continue;
-    known.dsql.push_back({one.id, logical_id, one.endpoint, {}, 0, {}});
+    known.dsql.push_back({one.id, logical_id, one.endpoint, {}, 0, {}, !is_named});
   }
   return known;
 }
 
 base::Result<std::string> choose(const cluster::Clusters& clusters, const State& state,
                                  const std::string& name) {
-  if (name.empty()) {
-    const InstanceInfo named = known_clusters(clusters, state, /*only_named=*/true);
-    if (named.dsql.size() == 1) return named.dsql.front().id;
-  }
-  const InstanceInfo all = known_clusters(clusters, state, /*only_named=*/false);
-  if (name.empty() && all.dsql.size() != 1) {
-    std::string ids;
-    for (const ReachableCluster& one : all.dsql) ids += (ids.empty() ? "" : ", ") + one.id;
-    return base::Error{base::Code::kInvalidArgument,
-                       ids.empty() ? "there is no cluster" : "say which cluster: " + ids,
-                       {}};
-  }
-  ZORYA_ASSIGN(const ReachableCluster chosen, choose_cluster(all, name));
-  return chosen.id;
+  const InstanceInfo known = known_clusters(clusters, state);
+  const auto chosen = choose_cluster(known, name);
+  if (chosen) return chosen->id;
+  if (!name.empty()) return chosen.error();
+  std::string ids;
+  for (const ReachableCluster& one : known.dsql) ids += (ids.empty() ? "" : ", ") + one.id;
+  return base::Error{base::Code::kInvalidArgument,
+                     ids.empty() ? "there is no cluster" : "say which cluster: " + ids,
+                     {}};
 }
 
 /// So that a restore into an empty data folder can be what this was.
