@@ -7,7 +7,6 @@
 namespace zorya::cli {
 namespace {
 
-constexpr std::string_view kClusterType = "AWS::DSQL::Cluster";
 constexpr std::size_t kNameBytesMax = 255;
 
 /// As choose_cluster takes them: those that no template names count as the restored ones do, and

@@ -12,9 +12,12 @@
 
 namespace zorya::cli {
 
+inline constexpr std::string_view kClusterType = "AWS::DSQL::Cluster";
+inline constexpr std::string_view kFunctionType = "AWS::Serverless::Function";
+
 /// One resource that a stack made.
 struct KnownResource {
-  std::string type{};    // "AWS::DSQL::Cluster", "AWS::Serverless::Function"
+  std::string type{};    // kClusterType or kFunctionType
   std::string id{};      // cluster id or function name
   bool is_left = false;  // the template does not name it any more; kept
 };

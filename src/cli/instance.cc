@@ -19,8 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace te = template_engine;
 
-constexpr std::string_view kClusterType = "AWS::DSQL::Cluster";
-constexpr std::string_view kFunctionType = "AWS::Serverless::Function";
 // A publish installs requirements and runs INIT, each with bounds of its own below this one.
 constexpr std::chrono::minutes kPublishPatience{20};
 constexpr std::chrono::milliseconds kStopPoll{50};
