@@ -44,7 +44,7 @@ struct UpArguments {
   std::map<std::string, std::filesystem::path> runtimes{};
   bool nearest_runtime = false;
   bool use_cgroups = true;
-  std::map<std::string, int> limits{};  // lowered for tests: name of kUpLimits → value
+  std::map<std::string, int> limits{};  // lowered for tests: by name
   bool forced_outcomes = false;         // sessions may force what commits end in
 };
 

@@ -16,8 +16,8 @@ inline constexpr std::size_t kMaxControlBytes = 40u << 20;
 
 /// The door for other verbs into a running instance: control.sock (0600) in the data folder. One
 /// request and one answer per connection, each one line of JSON; lines that tell how far it is may
-/// come before the answer. At most kMaxControlConnections at
-/// once; more are closed. A thread per connection.
+/// come before the answer. At most kMaxControlConnections at once; more are closed. A thread per
+/// connection.
 class ControlServer {
  public:
   /// Sends a line before the answer. False if who asked is gone, or reads nothing for ten seconds.

@@ -64,8 +64,7 @@ Settings server_settings() {
       {"max_parallel_maintenance_workers", "0"},
       {"max_logical_replication_workers", "0"},
       // For a backup a connection for the rows and one, with a slot, for the log. Twice, for those
-      // of
-      // one that was killed end a moment later.
+      // of one that was killed end a moment later.
       {"max_wal_senders", "4"},
       {"max_replication_slots", "2"},
       {"jit", "off"},
