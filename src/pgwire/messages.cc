@@ -110,6 +110,11 @@ void append_backend_key_data(std::string& out, std::uint32_t process_id, std::ui
   append_u32(out, secret);
 }
 
+void append_ready_for_query(std::string& out, TransactionStatus status) {
+  const char letter = static_cast<char>(status);
+  append_message(out, 'Z', {&letter, 1});
+}
+
 void append_negotiate_version(std::string& out, const std::vector<std::string>& options_refused) {
   const Message message(out, 'v');
   append_u32(out, 3u << 16);

@@ -46,6 +46,7 @@ void append_negotiate_version(std::string& out, const std::vector<std::string>& 
 /// One column of type text in text format.
 void append_row_description(std::string& out, std::string_view column);
 void append_data_row(std::string& out, std::string_view value);
+void append_ready_for_query(std::string& out, TransactionStatus status);
 void append_query(std::string& out, std::string_view sql);
 void append_password(std::string& out, std::string_view password);
 

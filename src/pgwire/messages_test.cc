@@ -77,6 +77,9 @@ TEST(Messages, PrintAsTheManualSays) {
   out.clear();
   append_negotiate_version(out, {"_pq_.x"});
   EXPECT_EQ(body_of(out), "\0\3\0\0\0\0\0\1_pq_.x\0"sv);
+  out.clear();
+  append_ready_for_query(out, TransactionStatus::kFailed);
+  EXPECT_EQ(out, "Z\0\0\0\5E"sv);
   EXPECT_EQ(parse_ready_for_query("T"), TransactionStatus::kInBlock);
 }
 

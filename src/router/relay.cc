@@ -33,11 +33,6 @@ bool is_our_failure(const pgwire::ErrorFields& error) {
   return error['C'] == "42601" && error['M'].find(failing_word()) != std::string_view::npos;
 }
 
-void append_ready(std::string& out, TransactionStatus status) {
-  const char letter = static_cast<char>(status);
-  pgwire::append_message(out, 'Z', {&letter, 1});
-}
-
 ErrorReport in_failed_transaction() {
   return {
       .sqlstate = "25P02",
@@ -146,7 +141,7 @@ class Relay::ClientSide {
   bool forwards(const pgwire::Frame& frame) {
     const Doom::Answer answer = relay_.doom_.take(frame.type, word_of(frame));
     if (answer.tell) relay_.tell(to_client_, relay_.reason_);
-    if (answer.ready) append_ready(to_client_, *answer.ready);
+    if (answer.ready) pgwire::append_ready_for_query(to_client_, *answer.ready);
     if (answer.end_block) {
       relay_.status_ = TransactionStatus::kIdle;
       if (relay_.has_backend_) {
@@ -583,7 +578,7 @@ void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
       case Kind::kSync:
         if (!skipping) fail();
         skipping = is_open = false;
-        append_ready(to_client, current());
+        pgwire::append_ready_for_query(to_client, current());
         break;
       case Kind::kQuery:
       case Kind::kRefusedCall:
@@ -594,7 +589,7 @@ void Relay::answer_awaited(const Reason& reason, std::string& to_client) {
           fail();
         }
         in_block = in_block && !ends_block(entry.word);
-        append_ready(to_client, current());
+        pgwire::append_ready_for_query(to_client, current());
         break;
       case Kind::kOwnQuery:
       case Kind::kOwnSync:

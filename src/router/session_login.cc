@@ -283,9 +283,8 @@ asio::awaitable<Session::Attempt> Session::try_backend(std::string* to_client) {
   pgwire::append_authentication_ok(*to_client);
   relay_->from_backend(greeting.rest(), *to_client);
   register_cancel(greeting.key(), *to_client);
-  const char ready = static_cast<char>(*greeting.status());
   std::string end;
-  pgwire::append_message(end, 'Z', {&ready, 1});
+  pgwire::append_ready_for_query(end, *greeting.status());
   relay_->from_backend(end, *to_client);
   co_return Attempt::kDone;
 }
