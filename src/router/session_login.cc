@@ -4,6 +4,7 @@
 #include "pgwire/frame.h"
 #include "router/backend_greeting.h"
 #include "router/error_map.h"
+#include "router/read_answer.h"
 #include "router/session.h"
 
 #include <array>
@@ -261,13 +262,8 @@ asio::awaitable<Session::Attempt> Session::log_in_at_backend(BackendGreeting* gr
   parameters.emplace_back("zorya.router_listens", "on");
   const std::string startup = pgwire::print_startup(parameters);
   if (!co_await backend_->write_all(startup)) co_return Attempt::kAgain;
-  pgwire::FrameCutter cutter(1 << 20, 1 << 20);
-  std::array<char, 4096> buffer;
-  pgwire::CutStatus status = pgwire::CutStatus::kOk;
-  while (status == pgwire::CutStatus::kOk) {
-    const std::size_t size = co_await backend_->read_some(buffer);
-    if (size == 0) co_return client_.is_open() ? Attempt::kAgain : Attempt::kRefused;
-    status = cutter.feed({buffer.data(), size}, *greeting);
+  if (!co_await read_answer(backend_.get(), greeting)) {
+    co_return client_.is_open() ? Attempt::kAgain : Attempt::kRefused;
   }
   if (greeting->is_starting()) co_return Attempt::kAgain;
   co_return greeting->status() ? Attempt::kDone : Attempt::kRefused;

@@ -1,11 +1,7 @@
 #include "pgwire/frame.h"
 #include "router/backend_greeting.h"
-#include "router/error_map.h"
+#include "router/read_answer.h"
 #include "router/session.h"
-
-#include <boost/asio/co_spawn.hpp>
-
-#include <array>
 
 // A session's fresh backend in the place of a lost one.
 namespace zorya::router {
@@ -16,16 +12,13 @@ using pgwire::TransactionStatus;
 
 constexpr std::chrono::milliseconds kRetryPause = 50ms;
 
-/// Counts the answers to our messages, and hears nothing else.
+/// Counts the answers to our messages down, and hears nothing else.
 struct AnswerCounter {
   static bool wants(char type) { return type == 'Z'; }
   static bool begin(char /*type*/) { return true; }
   void pass(std::string_view /*run*/) {}
-  bool take(const pgwire::Frame& /*frame*/) {
-    ++count;
-    return true;
-  }
-  std::size_t count = 0;
+  bool take(const pgwire::Frame& /*frame*/) { return --left > 0; }
+  std::size_t left;
 };
 
 /// What a backend reports in its greeting.
@@ -100,16 +93,9 @@ asio::awaitable<Session::Attempt> Session::try_restore(std::string* to_client) {
   std::string out;
   for (const auto& message : messages) out += message;
   if (!out.empty() && !co_await backend_->write_all(out)) co_return Attempt::kAgain;
-  AnswerCounter answers;
-  pgwire::FrameCutter cutter(1u << 30, 1 << 20);
-  std::array<char, 4096> buffer;
-  while (answers.count < messages.size()) {
-    const std::size_t size = co_await backend_->read_some(buffer);
-    if (size == 0) co_return Attempt::kAgain;
-    if (cutter.feed({buffer.data(), size}, answers) != pgwire::CutStatus::kOk) {
-      co_return Attempt::kAgain;
-    }
-  }
+  AnswerCounter answers{messages.size()};
+  if (answers.left > 0) co_await read_answer(backend_.get(), &answers, 1u << 30);
+  if (answers.left > 0) co_return Attempt::kAgain;
   for (const auto& [name, value] : relay_->memory().take_corrections(fresh)) {
     pgwire::append_parameter_status(*to_client, name, value);
   }
