@@ -254,6 +254,13 @@ class Statement {
   std::string_view word_;
 };
 
+/// Of the first statement; empty ones before it do nothing.
+Token first_token(Scanner& scanner) {
+  Token token = scanner.next();
+  while (token.kind == TokenKind::kSemicolon) token = scanner.next();
+  return token;
+}
+
 }  // namespace
 
 std::size_t mark_async(std::span<char> sql) {
@@ -278,8 +285,7 @@ std::size_t mark_async(std::span<char> sql) {
 
 SqlWord first_word(std::string_view sql) {
   Scanner scanner(sql);
-  Token token = scanner.next();
-  while (token.kind == TokenKind::kSemicolon) token = scanner.next();
+  Token token = first_token(scanner);
   if (is(token, "deallocate")) return SqlWord::kDeallocate;
   const bool commits = is(token, "commit") || is(token, "end");
   if (!commits && !is(token, "rollback") && !is(token, "abort")) return SqlWord::kOther;
@@ -291,8 +297,7 @@ SqlWord first_word(std::string_view sql) {
 
 bool begins_block(std::string_view sql) {
   Scanner scanner(sql);
-  Token token = scanner.next();
-  while (token.kind == TokenKind::kSemicolon) token = scanner.next();
+  const Token token = first_token(scanner);
   return is(token, "begin") || (is(token, "start") && is(scanner.next(), "transaction"));
 }
 
