@@ -450,9 +450,7 @@ Relay::Stance Relay::stance() const {
 
 /// Can what is sent now commit something? A statement in a block cannot, unless the block's end is
 /// ahead of it.
-bool Relay::may_commit() const {
-  return status_ == TransactionStatus::kIdle || end_ahead_ || end_is_bound_;
-}
+bool Relay::may_commit() const { return status_ == TransactionStatus::kIdle || end_may_be_ahead(); }
 
 void Relay::fail_transaction(Reason reason, std::string& to_backend) {
   was_open_ = awaited_.is_open();
@@ -516,7 +514,7 @@ bool Relay::lose_backend(const Reason& reason, std::string& to_client) {
   client_cutter_.drop_rest();
   memory_.drop_unsettled();
   if (holds_client()) {
-    const bool may_have_committed = was_open_ && (end_ahead_ || end_is_bound_);
+    const bool may_have_committed = was_open_ && end_may_be_ahead();
     if (may_have_committed && !failed_on_its_own_) {
       pgwire::append_error(to_client, server_unavailable());
       failed_on_its_own_ = true;
@@ -540,12 +538,11 @@ void Relay::refuse_without_backend(std::string& to_client) {
 
 /// The backend is gone: is it certain that nothing of what it had to answer was committed?
 bool Relay::is_certainly_lost() const {
-  const bool end_is_ahead = end_ahead_ || end_is_bound_;
-  if (!awaited_.may_commit() && !(awaited_.ends_open() && end_is_ahead)) return true;
+  if (!awaited_.may_commit() && !(awaited_.ends_open() && end_may_be_ahead())) return true;
   // It said at its end that a transaction did not commit. Which one, is clear if it had only one.
   if (!aborted_ || awaited_.unit_count() != 1) return false;
   const Awaited::Entry& last = awaited_.entries().back();
-  return last.kind == Kind::kQuery ? !last.is_batch : !end_is_ahead;
+  return last.kind == Kind::kQuery ? !last.is_batch : !end_may_be_ahead();
 }
 
 /// Answers all that was awaited, each in its turn, as a backend would whose transaction had failed.

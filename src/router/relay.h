@@ -118,6 +118,8 @@ class Relay {
   [[nodiscard]] bool awaits_own() const;
   void copy_ended_by_client();
   void answer_awaited(const Reason& reason, std::string& to_client);
+  /// The end of the transaction's block may be on its way, or come by a portal that is bound to it.
+  [[nodiscard]] bool end_may_be_ahead() const { return end_ahead_ || end_is_bound_; }
   [[nodiscard]] bool may_commit() const;
   [[nodiscard]] bool is_certainly_lost() const;
 
