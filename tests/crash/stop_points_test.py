@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import writers as load  # noqa: E402
 
 from support.waiting import wait_until  # noqa: E402
-from support.scratch_server import ScratchServer, build_folder  # noqa: E402
+from support.scratch_server import ScratchServer  # noqa: E402
 
 BEFORE = ["stop_before_verdict", "stop_within_decision", "stop_after_verdict", "stop_within_apply", "stop_after_apply"]
 AFTER = ["stop_after_commit"]
@@ -21,8 +21,7 @@ AFTER = ["stop_after_commit"]
 
 @pytest.fixture(scope="module")
 def server():
-    module = build_folder() / "lib" / "planted"
-    with ScratchServer(fsync=True, settings={"recovery_init_sync_method": "syncfs"}, module=module) as running:
+    with ScratchServer(fsync=True, settings={"recovery_init_sync_method": "syncfs"}, plant="") as running:
         with running.connect() as owner:
             owner.execute("CREATE TABLE t (id int PRIMARY KEY, tag int NOT NULL, v text, big text)")
             owner.execute("CREATE INDEX ON t (tag)")
@@ -33,7 +32,7 @@ def server():
 
 def restart(server, stop_at):
     server.stop()
-    server.environment = {"ZORYA_PLANT": stop_at}
+    server.plant = stop_at
     server.start()
 
 

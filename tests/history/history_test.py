@@ -57,7 +57,7 @@ def test_the_checker_clears_plain_repeatable_read_of_all_but_locked_reads():
 def test_a_planted_fault_is_found(fault):
     """By the checker, or because heap, the second guard, disagreed with a verdict."""
     for seed in (1, 2, 3):
-        with ScratchServer(module=str(build_folder() / "lib" / "planted"), environment={"ZORYA_PLANT": fault}) as server:
+        with ScratchServer(plant=fault) as server:
             found = run(server, "admin", transactions=5000, seed=seed)["findings"]
             disagreed = server.connect().execute("select apply_failures from sys.commit_stats()").fetchone()[0]
         if found or disagreed:

@@ -18,9 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.jobs import (OPEN, change, check_index, index_state, job, submit, wait_for_all_jobs, wait_for_job,  # noqa: E402
                           worker_waits)
 from support.waiting import wait_until  # noqa: E402
-from support.scratch_server import ScratchServer, build_folder  # noqa: E402
+from support.scratch_server import ScratchServer  # noqa: E402
 
-PLANTED = build_folder() / "lib" / "planted"
 STOP_POINTS = ["job_begun", "job_before_fill", "job_after_fill", "job_before_complete", "job_before_valid", "job_done"]
 
 
@@ -44,15 +43,13 @@ def try_connect(server, user):
 @pytest.fixture(scope="module")
 def planted():
     """One data folder for all: making one takes longer than a job."""
-    with ScratchServer(module=PLANTED) as server:
+    with ScratchServer(plant="") as server:
         yield server
 
 
 def start_with(server, point):
     server.stop("immediate")  # it may be starting anew by now
-    server.environment.pop("ZORYA_PLANT", None)
-    if point:
-        server.environment["ZORYA_PLANT"] = point
+    server.plant = point
     server.start()
 
 
@@ -64,7 +61,7 @@ def test_a_job_that_is_killed_at_a_point_goes_on_after_the_next_start(planted, p
     make_table(admin)
     job_id = submit(admin, "CREATE UNIQUE INDEX /*a*/ u ON t (v)")
     wait_until(lambda: planted.log().count("terminated by signal 9") > kills, "the kill")
-    start_with(planted, None)
+    start_with(planted, "")
     admin, owner = planted.connect("admin"), planted.connect()
     assert wait_for_job(admin, job_id)
     assert index_state(owner, "u") == (True, True)
@@ -77,7 +74,7 @@ def test_a_job_that_is_killed_at_a_point_goes_on_after_the_next_start(planted, p
 
 
 def test_a_job_that_always_kills_its_server_is_given_up():
-    with ScratchServer(module=PLANTED, environment={"ZORYA_PLANT": "job_after_fill"}) as server:
+    with ScratchServer(plant="job_after_fill") as server:
         admin = server.connect("admin")
         make_table(admin)
         job_id = submit(admin, "CREATE INDEX /*a*/ i ON t (v)")
@@ -97,7 +94,7 @@ def test_a_job_that_always_kills_its_server_is_given_up():
 
 @pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
 def test_a_restart_in_the_middle_of_a_build(planted, how):
-    start_with(planted, None)
+    start_with(planted, "")
     admin, owner, reader = planted.connect("admin"), planted.connect(), planted.connect("admin")
     make_table(admin)
     reader.execute("BEGIN; SELECT * FROM t")

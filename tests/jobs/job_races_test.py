@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.jobs import (change, check_index, duplicates, index_state, job, no_job_starts, submit,  # noqa: E402
                           wait_for_all_jobs, wait_for_job, worker_waits)
 from support.waiting import wait_until  # noqa: E402
-from support.scratch_server import ScratchServer, build_folder  # noqa: E402
+from support.scratch_server import ScratchServer  # noqa: E402
 
 ROUNDS = int(os.environ.get("JOBS_ROUNDS", "2"))
 SETTINGS = {"lock_timeout": "50ms"}
@@ -76,8 +76,7 @@ def test_two_rows_that_never_met_are_no_matter_if_one_goes_back():
 
 @pytest.mark.parametrize("fault", ["job_waits_for_nobody", "job_skips_duplicates"])
 def test_a_build_that_does_not_look_well_is_found(fault):
-    with ScratchServer(settings=SETTINGS, module=build_folder() / "lib" / "planted",
-                       environment={"ZORYA_PLANT": fault}) as server:
+    with ScratchServer(settings=SETTINGS, plant=fault) as server:
         job_id, admin, owner, b = run_the_race(server)
         if fault == "job_waits_for_nobody":
             wait_until(lambda: index_state(owner, "u") == (True, True), "the end of the build")
@@ -88,8 +87,7 @@ def test_a_build_that_does_not_look_well_is_found(fault):
 
 def test_a_build_that_checks_as_it_adds_is_found():
     """It leaves an index without all rows behind, which does not enforce."""
-    with ScratchServer(settings=SETTINGS, module=build_folder() / "lib" / "planted",
-                       environment={"ZORYA_PLANT": "job_checks_at_once"}) as server:
+    with ScratchServer(settings=SETTINGS, plant="job_checks_at_once") as server:
         job_id, admin, _, b = run_the_race(server)
         b.execute("COMMIT")
         assert not wait_for_job(admin, job_id)

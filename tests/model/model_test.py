@@ -1,7 +1,7 @@
 """Random programs on tables of ours and the same on plain heap tables, each side in one transaction of its own: row counts,
 rows in their order, SQLSTATEs, constraints and contents must be the same.
 
-    model_test.py [--statements N] [--seed S] [--one] [--verbose] [--module FOLDER --plant FAULT [--quiet-wrong]]
+    model_test.py [--statements N] [--seed S] [--one] [--verbose] [--plant FAULT [--quiet-wrong]]
 
 A seed draws a schema and twelve programs; the run goes from seed S on until N statements are done. A difference prints the
 command that repeats it. The long form is --statements 100000.
@@ -201,21 +201,20 @@ def main():
     options.add_argument("--one", action="store_true", help="this seed alone")
     options.add_argument("--keep-on", action="store_true", help="go on after a difference")
     options.add_argument("--verbose", action="store_true")
-    options.add_argument("--module", help="folder of another zorya_query_processor.so")
-    options.add_argument("--plant", help="the fault that that module is to have")
+    options.add_argument("--plant", help="a fault that the server is to have")
     options.add_argument("--quiet-wrong", action="store_true", help="exit 0 if something differs, 1 if not")
     arguments = options.parse_args()
     statements = refused = differences = 0
     seed = arguments.seed
     with ScratchServer(settings={"zorya.gate": "off", "statement_timeout": "30s", "temp_file_limit": "-1"},
-                       module=arguments.module, environment={"ZORYA_PLANT": arguments.plant or ""}) as server:
+                       plant=arguments.plant) as server:
         owner = server.connect()
         owner.execute("create extension amcheck; create extension plpgsql")
         while statements < arguments.statements and not (differences and not arguments.keep_on):
             case = Case(server, seed, arguments.verbose)
             if not case.run():
                 differences += 1
-                planted = ["--module", arguments.module, "--plant", arguments.plant] if arguments.module else []
+                planted = ["--plant", arguments.plant] if arguments.plant else []
                 print("  again:", command(__file__, "--one", "--seed", seed, "--verbose", *planted))
             if statements // PROGRESS_EVERY != (statements + case.statement_count) // PROGRESS_EVERY:
                 print(f"{statements + case.statement_count} statements, {differences} differences; goes on from --seed {seed + 1}", flush=True)

@@ -1,6 +1,6 @@
 """The real server against the model, from a seed.
 
-    server_simulation.py [--seed N] [--seeds N] [--steps N] [--sessions N] [--module FOLDER --plant FAULT [--prove]] [--verbose]
+    server_simulation.py [--seed N] [--seeds N] [--steps N] [--sessions N] [--plant FAULT [--prove]] [--verbose]
 
 Several sessions are driven by one thread, a statement at a time in an order that only the seed decides; nothing waits, so
 this needs no threads and is the same in every run. Each answer and the outcome of each COMMIT must be the model's, in both
@@ -8,7 +8,6 @@ directions: no conflict missed, none needless. Now and then all end, the tables 
 Exit 1 and what differed, with the command that repeats it.
 """
 import argparse
-import pathlib
 import random
 import sys
 from decimal import Decimal
@@ -16,7 +15,8 @@ from decimal import Decimal
 import psycopg
 
 from model import COLUMNS, KEY_SHARE, NO_KEY_UPDATE, SCHEMA, SHARE, UPDATE, Database, Refused, Transaction, as_rows, normalized
-from support.scratch_server import ScratchServer, build_folder
+from support.repeat import command
+from support.scratch_server import ScratchServer
 
 PLANS = ["enable_seqscan = off", "enable_indexscan = off; set enable_indexonlyscan = off; set enable_seqscan = off",
          "enable_indexscan = off; set enable_bitmapscan = off", "enable_bitmapscan = off; set enable_seqscan = off"]
@@ -303,10 +303,8 @@ def run(server, seed, arguments):
     try:
         simulation.run(arguments.steps)
     except Different as different:
-        again = (f"PYTHONPATH={pathlib.Path(__file__).parents[1]} ZORYA_BUILD={build_folder()} {sys.executable}"
-                 f" {sys.argv[0]} --seed {seed} --steps {arguments.steps} --sessions {arguments.sessions}")
-        if arguments.plant:
-            again += f" --module {arguments.module} --plant {arguments.plant}"
+        planted = ["--plant", arguments.plant] if arguments.plant else []
+        again = command(__file__, "--seed", seed, "--steps", arguments.steps, "--sessions", arguments.sessions, *planted)
         print(f"seed {seed}, after {simulation.tally}: {different}\n  again: {again}")
         return False
     finally:
@@ -322,14 +320,12 @@ def main():
     options.add_argument("--seeds", type=int, default=1)
     options.add_argument("--steps", type=int, default=2500)
     options.add_argument("--sessions", type=int, default=6)
-    options.add_argument("--module", help="folder of another zorya_query_processor.so")
-    options.add_argument("--plant", help="the fault that that module is to have")
+    options.add_argument("--plant", help="a fault that the server is to have")
     options.add_argument("--prove", action="store_true", help="exit 0 if server and model differ with every seed, 1 if not")
     options.add_argument("--verbose", action="store_true")
     arguments = options.parse_args()
     settings = {"zorya.gate": "off", "statement_timeout": "4s", "lock_timeout": "50ms"}
-    with ScratchServer(settings=settings, module=arguments.module,
-                       environment={"ZORYA_PLANT": arguments.plant or ""}) as server:
+    with ScratchServer(settings=settings, plant=arguments.plant) as server:
         sound = [run(server, seed, arguments) for seed in range(arguments.seed, arguments.seed + arguments.seeds)]
     return 0 if (not any(sound) if arguments.prove else all(sound)) else 1
 

@@ -5,17 +5,16 @@ import sys
 
 import pytest
 
-from support.scratch_server import ScratchServer, build_folder
+from support.scratch_server import ScratchServer
 
-PLANTED = build_folder() / "lib" / "planted"
 STRESS = pathlib.Path(__file__).with_name("stress_test.py")
 
 
 @pytest.mark.parametrize("fault", ["skip_write_keys", "skip_unique_key", "skip_mark", "sweep_too_early"])
 def test_the_stress_finds(fault):
     for seed in (1, 2, 3):
-        done = subprocess.run([sys.executable, STRESS, "--seconds", "8", "--sessions", "8", "--seed", str(seed), "--module",
-                               PLANTED, "--plant", fault, "--quiet-wrong"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, STRESS, "--seconds", "8", "--sessions", "8", "--seed", str(seed), "--plant",
+                               fault, "--quiet-wrong"], capture_output=True, text=True, timeout=60)
         print(done.stdout, done.stderr)
         if done.returncode == 0:
             assert "WRONG: " in done.stdout

@@ -232,15 +232,13 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--maintenance", action="store_true")
     options.add_argument("--small-memory", action="store_true")
-    options.add_argument("--module", help="folder of another zorya_query_processor.so")
-    options.add_argument("--plant", help="the fault that that module is to have")
+    options.add_argument("--plant", help="a fault that the server is to have")
     options.add_argument("--quiet-wrong", action="store_true", help="exit 0 if something is wrong, 1 if not")
     arguments = options.parse_args()
     settings = {"zorya.gate": "off", "statement_timeout": "20s", "autovacuum": "on"}
     if arguments.small_memory:
         settings["zorya.recent_keys_size"] = "16kB"
-    with ScratchServer(settings=settings, module=arguments.module,
-                       environment={"ZORYA_PLANT": arguments.plant or ""}) as server:
+    with ScratchServer(settings=settings, plant=arguments.plant) as server:
         load = Load(server, arguments.sessions, arguments.seconds, arguments.seed, arguments.maintenance, arguments.small_memory)
         load.run()
     print(f"{load.committed} committed, {load.refused} refused (40001), others {load.other_errors}, {load.stats}")

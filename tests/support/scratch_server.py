@@ -59,12 +59,14 @@ class ScratchServer:
 
     def __init__(self, *, settings: dict[str, str] | None = None, roles: tuple[str, ...] = (),
                  extension: bool = True, build: pathlib.Path | None = None, fsync: bool = False,
-                 module: str | None = None, environment: dict[str, str] | None = None):
+                 plant: str | None = None, environment: dict[str, str] | None = None):
         self.build = build or build_folder()
         self.library = self.build / "lib" / "zorya"
         self.extension = extension
         self.roles = roles
-        self.module = module  # folder of another zorya_query_processor.so, as the one with planted faults
+        # With one, even "", the server has the module that knows planted faults and stop points (query_processor/plant.h). The
+        # next start has what it names then.
+        self.plant = plant
         self.environment = environment or {}
         if "ZORYA_SERVER_PRELOAD" in os.environ:  # the sanitizers' library, of the server alone
             self.environment |= {"LD_PRELOAD": os.environ["ZORYA_SERVER_PRELOAD"], "ASAN_OPTIONS": "detect_leaks=0"}
@@ -127,8 +129,8 @@ class ScratchServer:
         if self.extension:
             # A copy, because the server's user may not be able to read a clone's folder.
             shutil.copytree(self.library, self.folder / "lib")
-            if self.module:
-                shutil.copy(pathlib.Path(self.module) / "zorya_query_processor.so", self.folder / "lib")
+            if self.plant is not None:
+                shutil.copy(self.build / "lib" / "planted" / "zorya_query_processor.so", self.folder / "lib")
             self.settings["dynamic_library_path"] = f"{self.folder / 'lib'}:$libdir"
         self.start()
         if self.extension:
@@ -144,9 +146,10 @@ class ScratchServer:
         argv = [str(self.programs / "postgres"), "-D", str(self.data), "-k", str(self.folder), "-p", str(PORT)]
         for key, value in self.settings.items():
             argv += ["-c", f"{key}={value}"]
+        planted = {} if self.plant is None else {"ZORYA_PLANT": self.plant}
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(self.wrapper + argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                                            env=os.environ | self.environment, **self._identity())
+                                            env=os.environ | self.environment | planted, **self._identity())
         deadline = time.monotonic() + wait_s
         while True:
             if self.process.poll() is not None:
