@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "crash"))
 import writers as load  # noqa: E402
 
+from support.jobs import wait_for_open_jobs  # noqa: E402
 from support.private_cluster import OWNER, PrivateClusters, processes_in, scratch_folder  # noqa: E402
 from support.waiting import wait_until  # noqa: E402
 from support.scratch_server import build_folder  # noqa: E402
@@ -70,16 +71,11 @@ def start(place, data="data"):
     return up
 
 
-def wait_for_jobs(connection):
-    wait_until(lambda: connection.execute("SELECT count(*) FROM sys.jobs WHERE status IN ('submitted', 'processing')").fetchone()
-               == (0,), timeout=60, what="the end of all jobs")
-
-
 def fill(up):
     with up.connect(autocommit=True) as connection:
         for statement in SCHEMA:
             connection.execute(statement)
-        wait_for_jobs(connection)
+        wait_for_open_jobs(connection, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +140,7 @@ def test_a_restored_copy_answers_the_same(place):
             # Two clusters from now on.
             copy.execute("UPDATE rows SET v = 'changed' WHERE id = 1")
             copy.execute("CREATE INDEX ASYNC ON rows (v)")
-            wait_for_jobs(copy)
+            wait_for_open_jobs(copy, timeout=60)
             assert answers(connection) == before
             changed = answers(copy)
         assert zorya(up.data, "psql", "--cluster", cluster, "--", "-Atc", "SELECT count(*) FROM rows").strip() == "1500"
@@ -163,7 +159,7 @@ def test_a_backup_under_writers_is_a_moment_of_theirs(place):
             for statement in load.SCHEMA.replace("CREATE INDEX", "CREATE INDEX ASYNC").split(";\n"):
                 if statement.strip() and "OWNER" not in statement:
                     connection.execute(statement)
-            wait_for_jobs(connection)
+            wait_for_open_jobs(connection, timeout=60)
         with load.Writers(up.connect, count=4) as writers:
             writers.wait_for_more(100)
             before = list(writers.acknowledged)

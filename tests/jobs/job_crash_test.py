@@ -131,7 +131,7 @@ def test_killed_workers_are_replaced():
                                                  "'zorya job worker' AND pid <> %s", [pid]).fetchone() == (1,), "another worker")
         admin = server.connect("admin")
         assert wait_for_job(admin, job_id)
-        assert admin.execute(OPEN.replace("sys.job_log", "sys.jobs")).fetchone() == (0,)
+        assert admin.execute(OPEN).fetchone() == (0,)
         wait_for_all_jobs(server)
 
 

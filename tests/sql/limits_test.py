@@ -10,8 +10,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from support.jobs import change  # noqa: E402
-from support.waiting import wait_until  # noqa: E402
+from support.jobs import change, wait_for_open_jobs  # noqa: E402
 from support.scratch_server import ROOT, ScratchServer  # noqa: E402
 
 
@@ -24,8 +23,7 @@ def admin():
 def build(connection, statement):
     """An index, and the end of its job: a schema change that meets a job is told OC001, as on a server without a router."""
     change(connection, statement)
-    wait_until(lambda: connection.execute("SELECT count(*) FROM sys.jobs WHERE status IN ('submitted', 'processing')").fetchone() == (0,),
-               "the end of all jobs", timeout=60)
+    wait_for_open_jobs(connection, timeout=60)
 
 
 def refusal(connection, statement) -> tuple[str, str]:

@@ -8,13 +8,18 @@ import psycopg
 
 from support.waiting import wait_until
 
-OPEN = "SELECT count(*) FROM sys.job_log WHERE status IN ('submitted', 'processing')"
+OPEN = "SELECT count(*) FROM sys.jobs WHERE status IN ('submitted', 'processing')"
+
+
+def wait_for_open_jobs(connection, timeout=20.0) -> None:
+    """Until no job of the connection's server is under way."""
+    wait_until(lambda: connection.execute(OPEN).fetchone() == (0,), "the end of all jobs", timeout)
 
 
 def wait_for_all_jobs(server, timeout=20.0) -> None:
-    """Until no job of a scratch server is under way."""
+    """The same of a scratch server, by a connection of its own."""
     with server.connect() as owner:
-        wait_until(lambda: owner.execute(OPEN).fetchone() == (0,), "the end of all jobs", timeout)
+        wait_for_open_jobs(owner, timeout)
 
 
 def submit(connection, statement) -> str:
