@@ -78,15 +78,8 @@ def test_a_job_that_always_kills_its_server_is_given_up():
         admin = server.connect("admin")
         make_table(admin)
         job_id = submit(admin, "CREATE INDEX /*a*/ i ON t (v)")
-
-        def outcome():
-            try:
-                with psycopg.connect(host=str(server.folder), port=5432, user="admin", dbname="postgres", autocommit=True) as now:
-                    return job(now, job_id).get("status") == "failed" and job(now, job_id)
-            except psycopg.OperationalError:
-                return None
-
-        assert wait_until(outcome, "the end of trying", timeout=60)["details"] == "The job was interrupted too often."
+        told = end_of(server, job_id)
+        assert (told["status"], told["details"]) == ("failed", "The job was interrupted too often.")
         admin = server.connect("admin")
         admin.execute("INSERT INTO t VALUES (-1, -1, '')")
         admin.execute("DROP INDEX i")
@@ -168,13 +161,15 @@ def test_kills_at_random_moments():
             writer.start()
         try:
             for turn in range(kills):
-                job_id = submit_over_deaths(server, draw.choice(["CREATE UNIQUE INDEX", "CREATE INDEX"]) + f" /*a*/ i{turn} ON t (v)")
+                build = draw.choice(["CREATE UNIQUE INDEX", "CREATE INDEX"]) + f" /*a*/ i{turn} ON t (v)"
+                job_id = over_deaths(server, build, lambda session, build=build: submit(session, build), errors=psycopg.Error)
                 time.sleep(draw.uniform(0, 0.1))
                 kill_something(server, draw)
-                outcome = wait_until(lambda id=job_id: outcome_of(server, id), "the end of the job", timeout=60)
-                assert outcome == "completed"
-                check_over_deaths(server, f"i{turn}")
-                change_over_deaths(server, f"DROP INDEX IF EXISTS i{turn}")
+                assert end_of(server, job_id)["status"] == "completed"
+                over_deaths(server, f"a check of i{turn}", lambda owner, turn=turn: check_index(owner, f"i{turn}") or True,
+                            user="zorya_owner")
+                drop = f"DROP INDEX IF EXISTS i{turn}"
+                over_deaths(server, drop, lambda session, drop=drop: session.execute(drop), errors=psycopg.Error)
         finally:
             for writer in writers:
                 writer.stopped.set()
@@ -207,51 +202,26 @@ def start_again(server):
     server.start()
 
 
-def submit_over_deaths(server, statement):
+def over_deaths(server, what, ask, user="admin", errors=psycopg.OperationalError):
+    """What `ask` gives of a session of its own; asked again after errors, with which a death may be noticed only now, and
+    while it gives nothing."""
     def attempt():
         try:
-            with psycopg.connect(host=str(server.folder), port=5432, user="admin", dbname="postgres", autocommit=True) as session:
-                return submit(session, statement)
-        except psycopg.Error:
+            with psycopg.connect(host=str(server.folder), port=5432, user=user, dbname="postgres", autocommit=True) as session:
+                return ask(session)
+        except errors:
             return None
 
-    return wait_until(attempt, statement, timeout=60)
+    return wait_until(attempt, what, timeout=60)
 
 
-def change_over_deaths(server, statement):
-    def attempt():
-        try:
-            with psycopg.connect(host=str(server.folder), port=5432, user="admin", dbname="postgres", autocommit=True) as session:
-                session.execute(statement)
-                return True
-        except psycopg.Error:
-            return None
+def end_of(server, job_id):
+    """The job as it is when it has ended."""
+    def ended(session):
+        told = job(session, job_id)
+        return told if told.get("status") not in ("submitted", "processing") else None
 
-    wait_until(attempt, statement, timeout=60)
-
-
-def check_over_deaths(server, index):
-    """The kill may be noticed only now."""
-    def attempt():
-        try:
-            with psycopg.connect(host=str(server.folder), port=5432, user="zorya_owner", dbname="postgres",
-                                 autocommit=True) as owner:
-                check_index(owner, index)
-                return True
-        except psycopg.OperationalError:
-            return None
-
-    wait_until(attempt, f"a check of {index}", timeout=60)
-
-
-def outcome_of(server, job_id):
-    """The job's last word; False while there is none."""
-    try:
-        with psycopg.connect(host=str(server.folder), port=5432, user="admin", dbname="postgres", autocommit=True) as session:
-            status = job(session, job_id).get("status")
-            return status if status not in ("submitted", "processing") else False
-    except psycopg.OperationalError:
-        return False
+    return over_deaths(server, "the end of the job", ended)
 
 
 def submit_held(server, statement):
