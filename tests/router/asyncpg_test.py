@@ -12,14 +12,6 @@ import uuid
 import asyncpg
 import pytest
 
-from support.router import RunningRouter
-
-
-@pytest.fixture(scope="module")
-def router(server):
-    with RunningRouter(server.folder) as running:
-        yield running
-
 
 async def keep_as_it_is(_connection):
     pass

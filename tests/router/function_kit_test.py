@@ -9,12 +9,6 @@ from support.router import REGION, RunningRouter
 from support.scratch_server import build_folder
 
 
-@pytest.fixture(scope="module")
-def router(server):
-    with RunningRouter(server.folder) as running:
-        yield running
-
-
 class Kit:
     def __init__(self, router, age_max_minutes=55, **changes):
         given = {"endpoint": router.host, "ca_file": router.ca_file, "secret": router.info["secret_access_key"]} | changes

@@ -29,12 +29,6 @@ def server():
         yield running
 
 
-@pytest.fixture(scope="module")
-def router(server):
-    with RunningRouter(server.folder) as running:
-        yield running
-
-
 @pytest.fixture
 def table(router):
     with router.connect() as connection:
