@@ -8,6 +8,7 @@ import pytest
 from psycopg import pq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.portals import Portals  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
 
 OC001 = ("40001", "schema has been updated by another transaction (OC001)")
@@ -245,6 +246,20 @@ def test_a_reader_of_the_block_does_not_stop_its_own_change(pair):
     first.execute("SELECT * FROM t")
     assert outcome(first, "COMMIT") == DONE
     assert outcome(first, "SELECT w FROM t") == DONE
+
+
+def test_a_result_that_is_not_read_to_its_end_does_not_stop_the_change(server, pair):
+    """A driver with a fetch size leaves a portal open: COMMIT closes it, before the change runs again."""
+    first, second = pair
+    first.execute("INSERT INTO t SELECT g, g FROM generate_series(1, 9) g")
+    with Portals(server) as session:
+        for portal, change in (("a", "ALTER TABLE t ADD COLUMN w int"), ("b", "DROP TABLE t")):
+            session.say("BEGIN")
+            session.say(change)
+            session.open(portal, "SELECT id FROM t ORDER BY id")
+            assert session.fetch(portal, 2) == [("1",), ("2",)]
+            session.say("COMMIT")
+    assert outcome(second, "SELECT * FROM t")[0] == "42P01"
 
 
 def test_in_a_race_what_was_acknowledged_is_there_and_nothing_else(server, pair):

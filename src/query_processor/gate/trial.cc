@@ -13,6 +13,7 @@ extern "C" {
 #include "tcop/dest.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 }
 
@@ -121,6 +122,9 @@ void run_again_at_commit() {
   if (kept == nullptr) return;
   ++counters().schema_reruns;
   announce_schema_change();  // the run below is quiet
+  // They end with the transaction anyway; one that was not read to its end uses its tables till
+  // then.
+  PortalHashTableDeleteAll();
   Oid role_outside = InvalidOid;
   int security_context_outside = 0;
   GetUserIdAndSecContext(&role_outside, &security_context_outside);
