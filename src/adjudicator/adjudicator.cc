@@ -33,14 +33,13 @@ Decision judge(const WriteRecord& record, const RecentKeys& recent) {
   return {};
 }
 
-Verdict remember(const WriteRecord& record, RecentKeys& recent) {
-  if (!recent.has_room(record.changes.size())) {
-    return recent.remember_whole(record.commit_id) ? Verdict::kCommitted : Verdict::kNoRoom;
+void remember(const WriteRecord& record, RecentKeys& recent) {
+  if (!recent.make_room(record.changes.size())) {
+    return recent.remember_as_a_whole(record.commit_id);
   }
   for (const KeyChange& change : record.changes) {
     if (!overlooked(change, record)) recent.remember(change, record.snapshot, record.commit_id);
   }
-  return Verdict::kCommitted;
 }
 
 }  // namespace
@@ -49,8 +48,7 @@ Decision decide(const WriteRecord& record, RecentKeys& recent) noexcept {
   if (record.changes.empty()) return {};
   Decision decision = judge(record, recent);
   if (decision.verdict == Verdict::kCommitted || planted(Fault::kLosersAreRemembered)) {
-    const Verdict remembered = remember(record, recent);
-    if (decision.verdict == Verdict::kCommitted) decision.verdict = remembered;
+    remember(record, recent);
   }
   recent.count(decision);
   return decision;

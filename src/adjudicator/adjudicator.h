@@ -9,7 +9,6 @@ enum class Verdict {
   kCommitted,      // remembered: the transaction may commit
   kConflict,       // another transaction that the snapshot does not see got there first
   kSchemaChanged,  // the record was made under a catalogue that is no longer the tables'
-  kNoRoom,  // nothing more can be remembered; refuse it as a conflict, trying again later helps
 };
 
 /// A verdict, and of a conflict what met what.

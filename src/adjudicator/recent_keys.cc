@@ -6,6 +6,7 @@
 #include "base/check.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <new>
 #include <type_traits>
@@ -15,13 +16,15 @@ namespace zorya::adjudicator {
 static_assert(std::is_trivially_copyable_v<RecentKeys> && std::is_standard_layout_v<RecentKeys>,
               "it lies in memory that processes share");
 
-RecentKeys* RecentKeys::create(std::span<std::byte> memory, std::size_t whole_commits_max) {
+RecentKeys* RecentKeys::create(std::span<std::byte> memory) {
   CHECK(memory.size() >= kSizeBytesMin, "memory for the table of recent keys");
-  CHECK(whole_commits_max <= kWholeCommitsMax, "commits known as a whole");
   CHECK(reinterpret_cast<std::uintptr_t>(memory.data()) % alignof(RecentKeys) == 0,
         "alignment of the table of recent keys");
   auto* table = new (memory.data()) RecentKeys;
-  const std::size_t room = memory.size() - sizeof(RecentKeys);
+  // A million ids for 64 MiB: of each that is put out there were cells of 40 bytes.
+  const std::size_t whole_ids = std::bit_floor(memory.size() / kSizeBytesPerWholeId);
+  const std::size_t whole_size = WholeCommits::size_bytes(whole_ids);
+  const std::size_t room = memory.size() - sizeof(RecentKeys) - whole_size;
   // As many buckets as cells at most, rounded down to a power of two.
   const auto buckets = std::bit_floor(
       std::min<std::size_t>(room / (sizeof(Cell) + sizeof(CellIndex)), std::size_t{1} << 30));
@@ -34,24 +37,32 @@ RecentKeys* RecentKeys::create(std::span<std::byte> memory, std::size_t whole_co
   table->cells_free_ = 0;
   table->free_list_ = kNone;
   table->sweep_cursor_ = 0;
+  table->buckets_left_ = 0;
+  table->looked_at_when_full_ = 0;
+  table->whole_size_bytes_ = static_cast<std::uint32_t>(whole_size);
   table->key_count_ = 0;
   table->sharer_count_ = 0;
   table->size_bytes_ = memory.size();
   table->horizon_ = 0;
+  table->put_out_below_ = 0;
   table->counters_ = {};
-  table->whole_count_ = 0;
-  table->whole_count_max_ = static_cast<std::uint32_t>(whole_commits_max);
+  WholeCommits::create(reinterpret_cast<std::byte*>(table + 1), whole_ids);
   std::fill_n(table->buckets(), kBucketCountMin, kNone);
   return table;
 }
 
-// The layout: this object | cells | buckets. Cells first, since they are 8-byte aligned.
+// The layout: this object | commits known as a whole | cells | buckets. Cells go before buckets,
+// since they are 8-byte aligned.
+WholeCommits& RecentKeys::whole() { return *reinterpret_cast<WholeCommits*>(this + 1); }
+const WholeCommits& RecentKeys::whole() const {
+  return *reinterpret_cast<const WholeCommits*>(this + 1);
+}
 RecentKeys::Cell* RecentKeys::cells() {
-  return reinterpret_cast<Cell*>(reinterpret_cast<std::byte*>(this) + sizeof(RecentKeys));
+  return reinterpret_cast<Cell*>(reinterpret_cast<std::byte*>(this + 1) + whole_size_bytes_);
 }
 const RecentKeys::Cell* RecentKeys::cells() const {
-  return reinterpret_cast<const Cell*>(reinterpret_cast<const std::byte*>(this) +
-                                       sizeof(RecentKeys));
+  return reinterpret_cast<const Cell*>(reinterpret_cast<const std::byte*>(this + 1) +
+                                       whole_size_bytes_);
 }
 RecentKeys::CellIndex* RecentKeys::buckets() {
   return reinterpret_cast<CellIndex*>(cells() + cell_count_max_);
@@ -95,14 +106,18 @@ std::optional<LockClass> RecentKeys::conflicting_class(const KeyChange& change,
 }
 
 bool RecentKeys::conflicts_as_a_whole(const Snapshot& snapshot, CommitId own) const {
-  if (planted(Fault::kIgnoreWholeCommits)) return false;
-  return std::any_of(whole_, whole_ + whole_count_,
-                     [&](CommitId id) { return id != own && !snapshot.sees(id); });
+  return !planted(Fault::kIgnoreWholeCommits) && whole().conflict_with(snapshot, own);
 }
 
-bool RecentKeys::has_room(std::size_t change_count) const {
+bool RecentKeys::make_room(std::size_t change_count) {
   // A change takes at most a cell for its key and one for a sharer.
-  return 2 * change_count <= std::size_t{cell_count_max_} - cells_touched_ + cells_free_;
+  const std::size_t cell_count = 2 * change_count;
+  if (cell_count > cell_count_max_) return false;
+  while (cells_left() < cell_count) {
+    put_out_older_half();
+    sweep_all(horizon_);
+  }
+  return true;
 }
 
 RecentKeys::CellIndex RecentKeys::take_cell() {
@@ -112,7 +127,7 @@ RecentKeys::CellIndex RecentKeys::take_cell() {
     --cells_free_;
     return index;
   }
-  CHECK(cells_touched_ < cell_count_max_, "remember without has_room");
+  CHECK(cells_touched_ < cell_count_max_, "remember without room");
   return cells_touched_++;
 }
 
@@ -184,24 +199,53 @@ void RecentKeys::remember(const KeyChange& change, const Snapshot& snapshot, Com
   ++sharer_count_;
 }
 
-bool RecentKeys::remember_whole(CommitId id) {
-  if (whole_count_ > 0 && whole_[whole_count_ - 1] == id) return true;
-  if (whole_count_ == whole_count_max_) return false;
-  whole_[whole_count_++] = id;
-  ++counters_.commits_remembered_whole;
+void RecentKeys::remember_as_a_whole(CommitId id) {
+  if (whole().add(id)) ++counters_.commits_remembered_whole;
+}
+
+/// The commit that half of a sample of all keys is not younger than; 0 if there is no key.
+CommitId RecentKeys::median_commit() const {
+  std::array<CommitId, 256> sample;
+  std::size_t count = 0;
+  const auto step = bucket_count_ / static_cast<std::uint32_t>(sample.size()) + 1;
+  for (std::uint32_t bucket = 0; bucket < bucket_count_; bucket += step) {
+    for (CellIndex at = buckets()[bucket]; at != kNone; at = cells()[at].next) {
+      if (count == sample.size()) break;
+      const Cell& cell = cells()[at];
+      const CommitId shared = cell.sharers == kNone ? 0 : cells()[cell.sharers].update;
+      sample[count++] = std::max({cell.update, cell.no_key_update, shared});
+    }
+  }
+  if (count == 0) return 0;
+  const auto middle = sample.begin() + static_cast<std::ptrdiff_t>(count / 2);
+  std::nth_element(sample.begin(), middle, sample.begin() + static_cast<std::ptrdiff_t>(count));
+  return *middle;
+}
+
+void RecentKeys::put_out_older_half() {
+  put_out_below_ = std::max(put_out_below_, median_commit()) + 1;
+  buckets_left_ = bucket_count_;
+  looked_at_when_full_ = 0;
+}
+
+/// True if a key need not stay for `id`; what a live snapshot may not see is known as a whole then.
+bool RecentKeys::goes(CommitId id) {
+  if (id < horizon_ + (planted(Fault::kSweepTooEarly) ? 1 : 0)) return true;
+  if (id >= put_out_below_) return false;
+  remember_as_a_whole(id);
   return true;
 }
 
-void RecentKeys::sweep_bucket(std::uint32_t bucket, CommitId horizon) {
+void RecentKeys::sweep_bucket(std::uint32_t bucket) {
   CellIndex* link = &buckets()[bucket];
   while (*link != kNone) {
     const CellIndex at = *link;
     Cell& cell = cells()[at];
-    if (cell.update < horizon) cell.update = 0;
-    if (cell.no_key_update < horizon) cell.no_key_update = 0;
+    if (cell.update != 0 && goes(cell.update)) cell.update = 0;
+    if (cell.no_key_update != 0 && goes(cell.no_key_update)) cell.no_key_update = 0;
     CellIndex* sharer_link = &cell.sharers;
     while (*sharer_link != kNone) {
-      if (cells()[*sharer_link].update < horizon) {
+      if (goes(cells()[*sharer_link].update)) {
         drop_sharer(sharer_link);
       } else {
         sharer_link = &cells()[*sharer_link].next;
@@ -219,25 +263,35 @@ void RecentKeys::sweep_bucket(std::uint32_t bucket, CommitId horizon) {
 }
 
 void RecentKeys::sweep(CommitId horizon, std::size_t bucket_count_max) {
-  horizon_ = std::max(horizon_, horizon);
   ++counters_.sweeps;
-  if (planted(Fault::kSweepTooEarly)) ++horizon;
-  whole_count_ = static_cast<std::uint32_t>(
-      std::remove_if(whole_, whole_ + whole_count_, [&](CommitId id) { return id < horizon; }) -
-      whole_);
-  const std::size_t budget = std::min<std::size_t>(bucket_count_max, bucket_count_);
-  bool round_ended = false;
-  for (std::size_t done = 0; done < budget; ++done) {
+  if (horizon > horizon_) {
+    horizon_ = horizon;
+    buckets_left_ = bucket_count_;
+    whole().forget_below(horizon);
+  }
+  // More than half full: first a round for what every snapshot sees, before anything else goes.
+  const bool is_filling = cells_left() < cell_count_max_ / 2;
+  if (!is_filling) looked_at_when_full_ = 0;
+  if (looked_at_when_full_ >= bucket_count_) put_out_older_half();
+  const auto budget = static_cast<std::uint32_t>(
+      std::min<std::size_t>(bucket_count_max, is_filling ? bucket_count_ : buckets_left_));
+  buckets_left_ -= std::min(budget, buckets_left_);
+  looked_at_when_full_ += budget;
+  bool round_ended = budget == bucket_count_;
+  for (std::uint32_t done = 0; done < budget; ++done) {
     if (sweep_cursor_ >= bucket_count_) {
       sweep_cursor_ = 0;
       round_ended = true;
     }
-    sweep_bucket(sweep_cursor_++, horizon);
+    sweep_bucket(sweep_cursor_++);
   }
-  if (round_ended || budget == bucket_count_) shrink();
+  if (round_ended) shrink();
 }
 
-void RecentKeys::sweep_all(CommitId horizon) { sweep(horizon, bucket_count_); }
+void RecentKeys::sweep_all(CommitId horizon) {
+  buckets_left_ = bucket_count_;
+  sweep(horizon, bucket_count_);
+}
 
 void RecentKeys::split_bucket() {
   const std::uint32_t fresh = bucket_count_;
@@ -317,11 +371,12 @@ void RecentKeys::compact() {
 RecentKeysFigures RecentKeys::figures() const {
   return {.key_count = key_count_,
           .sharer_count = sharer_count_,
-          .size_bytes_used = sizeof(RecentKeys) + std::uint64_t{cells_touched_} * sizeof(Cell) +
+          .size_bytes_used = sizeof(RecentKeys) + whole().size_bytes_used() +
+                             std::uint64_t{cells_touched_} * sizeof(Cell) +
                              std::uint64_t{bucket_count_} * sizeof(CellIndex),
           .size_bytes_max = size_bytes_,
-          .whole_commit_count = whole_count_,
-          .whole_commit_count_max = whole_count_max_,
+          .whole_commit_count = whole().count(),
+          .whole_below = whole().window_begin(),
           .horizon = horizon_};
 }
 
@@ -340,9 +395,6 @@ void RecentKeys::count(const Decision& decision) {
       return;
     case Verdict::kSchemaChanged:
       ++counters_.schema_changed;
-      return;
-    case Verdict::kNoRoom:
-      ++counters_.no_room;
       return;
   }
 }

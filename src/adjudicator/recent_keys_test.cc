@@ -83,7 +83,7 @@ TEST(RecentKeys, DropsSharersThatALaterOneSaw) {
   EXPECT_LE(f.table->figures().size_bytes_used, 16u << 10);
 }
 
-TEST(RecentKeys, FullMemoryRemembersCommitsAsAWholeAndThenRefuses) {
+TEST(RecentKeys, ACommitThatNeverFitsIsKnownAsAWhole) {
   Fixture f;
   std::vector<KeyChange> large;
   for (std::uint64_t n = 0; n < 4'000; ++n) large.push_back(update(n));
@@ -92,13 +92,49 @@ TEST(RecentKeys, FullMemoryRemembersCommitsAsAWholeAndThenRefuses) {
   // Whoever does not see it conflicts with it, whatever the key; whoever sees it does not.
   EXPECT_EQ(commit(*f.table, 6, sees_below(5), {update(999'999)}), Verdict::kConflict);
   EXPECT_EQ(commit(*f.table, 6, sees_below(6), {update(1)}), Verdict::kCommitted);
-  CommitId id = 7;
-  while (commit(*f.table, id, sees_below(id), large) == Verdict::kCommitted) ++id;
-  EXPECT_EQ(f.table->figures().whole_commit_count, RecentKeys::kWholeCommitsMax);
-  EXPECT_EQ(commit(*f.table, id, sees_below(id), large), Verdict::kNoRoom);
-  f.table->sweep(id, 1);
+  for (CommitId id = 7; id < 10'000; ++id) {
+    ASSERT_EQ(commit(*f.table, id, sees_below(id), large), Verdict::kCommitted);
+  }
+  f.table->sweep(10'000, 1);
   EXPECT_EQ(f.table->figures().whole_commit_count, 0u);
-  EXPECT_EQ(commit(*f.table, id, sees_below(id), large), Verdict::kCommitted);
+}
+
+TEST(RecentKeys, AFullTablePutsOutTheOldestCommitsAndRefusesNothing) {
+  Fixture f(64u << 10);
+  // An old snapshot holds everything up; each commit but the first is seen by the next.
+  f.table->sweep(10, 1);
+  for (CommitId id = 10; id < 50'000; ++id) {
+    const Snapshot all_but_a_few = sees_below(std::max<CommitId>(10, id - 50));
+    ASSERT_EQ(commit(*f.table, id, all_but_a_few, {update(id)}), Verdict::kCommitted);
+    if (id % 16 == 0) f.table->sweep(10, 64);
+  }
+  EXPECT_TRUE(f.table->is_known_as_a_whole(10));
+  EXPECT_FALSE(f.table->is_known_as_a_whole(49'999 - 50));
+  EXPECT_EQ(f.table->counters().whole_conflicts, 0u);
+  // Of what is remembered nothing is forgotten, of the rest nobody is let pass.
+  EXPECT_EQ(commit(*f.table, 50'000, sees_below(49'950), {update(49'960)}), Verdict::kConflict);
+  EXPECT_EQ(commit(*f.table, 50'000, sees_below(10), {update(77'777)}), Verdict::kConflict);
+  EXPECT_EQ(f.table->counters().whole_conflicts, 1u);
+  f.table->sweep_all(50'000);
+  EXPECT_EQ(f.table->figures().key_count + f.table->figures().whole_commit_count, 0u);
+}
+
+TEST(RecentKeys, NothingIsPutOutBeforeTheTableIsHalfFull) {
+  Fixture f(64u << 10);
+  for (CommitId id = 1; id < 700; ++id) {
+    ASSERT_EQ(commit(*f.table, id, sees_below(1), {update(id)}), Verdict::kCommitted);
+    f.table->sweep(1, 1'000);
+  }
+  EXPECT_EQ(f.table->counters().commits_remembered_whole, 0u);
+}
+
+TEST(RecentKeys, WhatEverySnapshotSeesGoesBeforeWhatOneMayNeed) {
+  Fixture f(64u << 10);
+  for (CommitId id = 1; id < 20'000; ++id) {
+    ASSERT_EQ(commit(*f.table, id, sees_below(id), {update(id)}), Verdict::kCommitted);
+    if (id % 16 == 0) f.table->sweep(id > 500 ? id - 500 : 1, 64);
+  }
+  EXPECT_EQ(f.table->counters().commits_remembered_whole, 0u);
 }
 
 TEST(RecentKeys, ReadersOfNothingAlwaysPass) {

@@ -63,10 +63,6 @@ void claim_keys() {
     case adjudicator::Verdict::kSchemaChanged:
       ++counters().schema_changed;
       raise_schema_changed();
-    case adjudicator::Verdict::kNoRoom:
-      ++counters().no_room;
-      count_conflict(InvalidOid, ConflictKind::kNoRoom);
-      break;
   }
   raise_conflict();
 }

@@ -22,8 +22,8 @@ namespace {
 using Counter = std::atomic<std::uint64_t>;
 constexpr auto kKinds = static_cast<std::size_t>(ConflictKind::kCount);
 constexpr auto kParts = static_cast<std::size_t>(CommitPart::kCount);
-constexpr std::array<const char*, kKinds> kKindNames = {
-    "key", "row", "mark", "whole", "no_room", "seen", "heap", "schema", "forced"};
+constexpr std::array<const char*, kKinds> kKindNames = {"key",  "row",  "mark",   "whole",
+                                                        "seen", "heap", "schema", "forced"};
 constexpr std::array<const char*, kParts> kPartNames = {"verdict", "apply", "flush"};
 
 struct ConflictsOfTable {
@@ -74,7 +74,7 @@ Datum int64_datum(const Counter& counter) {
   return Int64GetDatum(static_cast<std::int64_t>(counter.load(std::memory_order_relaxed)));
 }
 
-constexpr int kColumnCount = 19;
+constexpr int kColumnCount = 18;
 
 void fill(Datum* values) {
   const CommitCounters& counted = counters();
@@ -82,7 +82,6 @@ void fill(Datum* values) {
   const adjudicator::RecentKeysFigures& recent = state.recent_keys;
   const std::uint64_t figures[kColumnCount] = {counted.committed,
                                                counted.conflicts,
-                                               counted.no_room,
                                                counted.apply_failures,
                                                counted.rows_updated_hot,
                                                counted.rows_updated,

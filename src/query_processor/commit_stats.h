@@ -14,7 +14,6 @@ enum class ConflictKind : std::uint8_t {
   kRow,     // an update that changed no key column met another
   kMark,    // a row was only marked: FOR KEY SHARE, or the parent of a foreign key
   kWhole,   // met a commit that is remembered only as a whole
-  kNoRoom,  // nothing more could be remembered
   kSeen,    // told at the statement: it reached a version that its snapshot does not see
   kHeap,    // the heap disagreed with the verdict
   kSchema,  // OC001

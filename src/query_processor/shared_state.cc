@@ -16,16 +16,14 @@ namespace {
 
 using adjudicator::RecentKeys;
 
-// Layout 2. Written by the postmaster at the start; then the counters by any backend, the rest
+// Layout 3. Written by the postmaster at the start; then the counters by any backend, the rest
 // under the decision lock.
 struct SharedState {
   std::uint32_t layout_version;
   std::uint32_t unused;
   CommitCounters counters;
-  adjudicator::CommitId swept_horizon;  // of the last sweep
-  std::uint64_t swept_bucket_count;     // looked at since the horizon became that
-  std::uint64_t keys_decided;           // since the last sweep
-  std::uint64_t touched_bytes_high;     // of the table, since pages were last given back
+  std::uint64_t keys_decided;        // since the last sweep
+  std::uint64_t touched_bytes_high;  // of the table, since pages were last given back
 };
 
 SharedState* shared = nullptr;
@@ -40,7 +38,7 @@ void attach_state(void* memory, bool is_new) {
   shared = static_cast<SharedState*>(memory);
   if (!is_new) return;
   new (shared) SharedState{};
-  shared->layout_version = 2;
+  shared->layout_version = 3;
 }
 
 /// The table is laid over the memory once; it keeps no pointers.
@@ -64,24 +62,14 @@ void give_back_idle_pages() {
 }
 
 /// Looks at four buckets for each key that was added, so that the table never grows by what is
-/// past, and at no less than a part of it, so that what one large transaction left is gone soon. A
-/// whole round at one horizon is enough: until it moves there is nothing to find.
+/// past, and at no less than a part of it, so that what one large transaction left is gone soon.
 void sweep_recent_keys(adjudicator::CommitId horizon, std::size_t coming_key_count) {
   constexpr std::size_t kBucketsPerKey = 4;
   constexpr std::size_t kSweepsPerRound = 16;
-  if (horizon > shared->swept_horizon) {
-    shared->swept_horizon = horizon;
-    shared->swept_bucket_count = 0;
-  }
-  horizon = shared->swept_horizon;  // what held once holds on
-  const std::size_t all = recent_keys->bucket_count();
   const std::size_t keys = shared->keys_decided + coming_key_count;
   shared->keys_decided = 0;
-  if (shared->swept_bucket_count >= all) return;
-  const bool tight = !recent_keys->has_room(coming_key_count);
-  const std::size_t budget = tight ? all : std::max(keys * kBucketsPerKey, all / kSweepsPerRound);
-  recent_keys->sweep(horizon, budget);
-  shared->swept_bucket_count += budget;
+  recent_keys->sweep(
+      horizon, std::max(keys * kBucketsPerKey, recent_keys->bucket_count() / kSweepsPerRound));
   give_back_idle_pages();
 }
 

@@ -12,7 +12,6 @@ struct CommitCounters {
   std::atomic<std::uint64_t> committed;         // write sets that the adjudicator let pass
   std::atomic<std::uint64_t> conflicts;         // and those it refused
   std::atomic<std::uint64_t> schema_changed;    // refused for a catalogue that is no longer theirs
-  std::atomic<std::uint64_t> no_room;           // refused because nothing more could be remembered
   std::atomic<std::uint64_t> apply_failures;    // the heap disagreed with the verdict: must stay 0
   std::atomic<std::uint64_t> rows_updated_hot;  // applied without touching an index
   std::atomic<std::uint64_t> rows_updated;      // applied with new index entries

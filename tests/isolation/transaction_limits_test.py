@@ -119,6 +119,32 @@ def test_when_memory_is_full_a_commit_is_known_as_a_whole_and_nothing_is_forgott
         assert owner.execute("select sum(v) from t").fetchone() == (1,)
 
 
+def test_an_idle_reader_beside_a_bulk_load_costs_nobody_a_commit():
+    """Its snapshot may need every key that is loaded meanwhile, more than there is memory for."""
+    with ScratchServer(settings={"zorya.recent_keys_size": "512kB"}) as tight:
+        reader, loader, small, late, owner = [tight.connect("admin") for _ in range(4)] + [tight.connect()]
+        loader.execute("create table t(id int primary key, v int)")
+        loader.execute("create table accounts(id int primary key, v int)")
+        loader.execute("insert into accounts select g, 0 from generate_series(1, 10) g")
+        for session in (reader, late):
+            session.execute("begin")
+            session.execute("select count(*) from t")
+        for n in range(60):
+            small.execute("begin")
+            small.execute("update accounts set v = v + 1 where id = %s" % (n % 10 + 1))
+            loader.execute("insert into t select g, 0 from generate_series(%s, %s) g" % (n * 1000, n * 1000 + 999))
+            small.execute("commit")
+        stats = owner.execute("select commits_known_as_a_whole, recent_keys_bytes, recent_keys_bytes_max from sys.commit_stats()")
+        whole, size, size_max = stats.fetchone()
+        assert whole > 40 and size <= size_max
+        assert owner.execute("select count(*) from sys.conflict_stats()").fetchone() == (0,)
+        # Who writes by the old snapshot cannot be told from the others. Who only reads goes on.
+        late.execute("insert into t values (-1, 0)")
+        refused(late, "commit", "40001", "(OC000)")
+        reader.execute("commit")
+        assert owner.execute("select sum(v) from accounts").fetchone() == (60,)
+
+
 def test_memory_is_small_at_rest_and_goes_back(server, admin):
     owner = server.connect()
     for round in range(4):

@@ -18,9 +18,9 @@ bool cannot_both_commit(LockClass a, LockClass b) {
 
 }  // namespace
 
-void History::passed(int transaction, const std::vector<Use>& uses, bool as_a_whole) {
+void History::passed(int transaction, const std::vector<Use>& uses) {
   records_of_[transaction].push_back(passed_.size());
-  passed_.push_back({transaction, as_a_whole, uses});
+  passed_.push_back({transaction, uses});
   ended_.push_back(kNever);
 }
 
@@ -42,7 +42,7 @@ History::Expected History::expected(int transaction, Moment snapshot,
   for (std::size_t n = 0; n < passed_.size(); ++n) {
     const Passed& other = passed_[n];
     if (ended_[n] <= snapshot || other.transaction == transaction) continue;
-    expected.conflict_as_a_whole |= other.as_a_whole;
+    expected.unseen.push_back(other.transaction);
     for (const Use& theirs : other.uses) {
       for (const Use& ours : uses) {
         if (expected.conflict || !equal(theirs.key, ours.key) ||

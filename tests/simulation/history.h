@@ -26,7 +26,7 @@ struct Use {
 class History {
  public:
   /// A record passed. A commit decided in parts passes several times.
-  void passed(int transaction, const std::vector<Use>& uses, bool as_a_whole);
+  void passed(int transaction, const std::vector<Use>& uses);
   /// The transaction ended, by a commit or (also after its verdict) without one.
   void ended(int transaction, Moment now);
   /// A schema change that no transaction may overlook.
@@ -35,8 +35,8 @@ class History {
   /// What must become of a record of `transaction`, whose snapshot is of `snapshot`.
   struct Expected {
     bool schema_changed = false;
-    bool conflict = false;             // over a key
-    bool conflict_as_a_whole = false;  // with a commit known only as a whole
+    bool conflict = false;    // over a key
+    std::vector<int> unseen;  // other transactions that passed and that this one does not see
     std::string why;
   };
   [[nodiscard]] Expected expected(int transaction, Moment snapshot,
@@ -45,7 +45,6 @@ class History {
  private:
   struct Passed {
     int transaction = 0;
-    bool as_a_whole = false;
     std::vector<Use> uses;
   };
   struct SchemaChange {

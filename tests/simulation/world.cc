@@ -39,14 +39,13 @@ World::World(const Options& options)
 }
 
 /// Every start has its own memory, from some hundred keys to more than are ever needed, its own
-/// room for commits known as a whole, its own crowd and its own diligence in sweeping.
+/// crowd and its own diligence in sweeping.
 void World::start() {
   constexpr std::size_t kSizes[] = {RecentKeys::kSizeBytesMin, 20u << 10, 32u << 10, 256u << 10};
-  constexpr std::size_t kWholeCommits[] = {2, 8, 64, RecentKeys::kWholeCommitsMax};
   constexpr int kSweepsPerThousand[] = {2, 10, 50};
   constexpr int kOneSlowIn[] = {4, 12, 40};
   memory_.assign(dice_.of(kSizes) / sizeof(std::uint64_t), dice_.next());
-  table_ = RecentKeys::create(std::as_writable_bytes(std::span(memory_)), dice_.of(kWholeCommits));
+  table_ = RecentKeys::create(std::as_writable_bytes(std::span(memory_)));
   live_max_ = std::size_t{4} + static_cast<std::size_t>(dice_.below(28));
   sweeps_per_thousand_ = dice_.of(kSweepsPerThousand);
   one_slow_in_ = dice_.of(kOneSlowIn);
@@ -114,6 +113,7 @@ void World::advance(std::size_t which) {
 
 void World::take_id(Transaction& t) {
   t.id = next_id_++;
+  id_of_[t.number] = t.id;
   running_.insert(t.id);
 }
 
@@ -152,23 +152,30 @@ bool World::decide(Transaction& t, std::size_t part_count) {
     changes.push_back(
         {hash_of(use.key), use.lock_class, static_cast<adjudicator::TableNumber>(use.key.table)});
   }
-  const auto before = table_->figures();
   const Decision decision = adjudicator::decide({t.id,
                                                  {t.floor, t.ceiling, t.not_visible},
                                                  changes,
                                                  {t.catalogue_seen, last_change_of(uses)}},
                                                 *table_);
-  const bool whole_list_was_full = before.whole_commit_count == before.whole_commit_count_max;
-  if (options_.with_oracle) compare(t, uses, decision, whole_list_was_full);
+  if (options_.with_oracle) compare(t, uses, decision);
   if (decision.verdict != Verdict::kCommitted) return false;
-  const bool as_a_whole = table_->figures().whole_commit_count > before.whole_commit_count;
-  if (part_count > 0) history_.passed(t.number, uses, as_a_whole);
+  if (part_count > 0) history_.passed(t.number, uses);
   t.decided_count += part_count;
   return true;
 }
 
-void World::compare(const Transaction& t, const std::vector<Use>& uses, const Decision& decision,
-                    bool whole_list_was_full) {
+/// True if it does not see a transaction of which the table says that it has no keys any more, or
+/// does not see one that began so long ago that the table does not know whether it had any.
+bool World::may_conflict_as_a_whole(const Transaction& t, const History::Expected& expected) const {
+  const CommitId below = table_->figures().whole_below;
+  return t.ceiling < below ||
+         std::any_of(t.not_visible.begin(), t.not_visible.end(),
+                     [&](CommitId id) { return id < below; }) ||
+         std::any_of(expected.unseen.begin(), expected.unseen.end(),
+                     [&](int other) { return table_->is_known_as_a_whole(id_of_.at(other)); });
+}
+
+void World::compare(const Transaction& t, const std::vector<Use>& uses, const Decision& decision) {
   const History::Expected expected = history_.expected(t.number, t.deeds.snapshot, uses);
   const auto say = [&](const std::string& what) {
     fail("transaction " + std::to_string(t.number) + " (" + t.workload->name() + "): " + what);
@@ -178,7 +185,6 @@ void World::compare(const Transaction& t, const std::vector<Use>& uses, const De
       if (uses.empty()) return;
       if (expected.schema_changed) return say("passed over a schema change");
       if (expected.conflict) return say("passed, but " + expected.why);
-      if (expected.conflict_as_a_whole) return say("passed over a commit known as a whole");
       return;
     case Verdict::kSchemaChanged:
       if (!expected.schema_changed) say("was refused for a schema that had not changed");
@@ -186,12 +192,9 @@ void World::compare(const Transaction& t, const std::vector<Use>& uses, const De
     case Verdict::kConflict:
       if (expected.schema_changed) return say("was told of a conflict, not of the schema");
       if (decision.as_a_whole && !expected.conflict) ++tally_.needless;
-      if (decision.as_a_whole ? !expected.conflict_as_a_whole : !expected.conflict) {
+      if (decision.as_a_whole ? !may_conflict_as_a_whole(t, expected) : !expected.conflict) {
         say("was refused, and no other transaction is the reason");
       }
-      return;
-    case Verdict::kNoRoom:
-      if (!whole_list_was_full) say("was refused for want of room, and there was some");
       return;
   }
 }

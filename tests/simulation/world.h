@@ -4,6 +4,7 @@
 
 #include "workloads.h"
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -68,7 +69,9 @@ class World {
   /// False: it lost. Of all uses that were not decided yet, or of the first `part_count`.
   bool decide(Transaction& t, std::size_t part_count);
   void compare(const Transaction& t, const std::vector<Use>& uses,
-               const adjudicator::Decision& decision, bool whole_list_was_full);
+               const adjudicator::Decision& decision);
+  [[nodiscard]] bool may_conflict_as_a_whole(const Transaction& t,
+                                             const History::Expected& expected) const;
   void end(std::size_t which, bool commits);
   void sweep();
   void restart();
@@ -93,6 +96,7 @@ class World {
   adjudicator::CommitId old_horizon_ = 0;
   Moment now_ = 0;
   int transaction_count_ = 0;
+  std::map<int, adjudicator::CommitId> id_of_;
   History history_;
   struct SchemaChange {
     int table;

@@ -10,7 +10,7 @@ CREATE ACCESS METHOD "btree-table" TYPE TABLE HANDLER sys.btree_table_handler;
 
 -- What was decided since the start of the server, and what the adjudicator remembers; 30_sys.sql has the views.
 CREATE FUNCTION sys.commit_stats(
-    OUT committed bigint, OUT conflicts bigint, OUT no_room bigint, OUT apply_failures bigint,
+    OUT committed bigint, OUT conflicts bigint, OUT apply_failures bigint,
     OUT rows_updated_hot bigint, OUT rows_updated bigint, OUT rows_deleted bigint,
     OUT recent_keys bigint, OUT recent_keys_bytes bigint, OUT commits_known_as_a_whole bigint,
     OUT schema_changed bigint, OUT recent_keys_bytes_max bigint, OUT recent_sharers bigint,
