@@ -75,7 +75,8 @@ asio::awaitable<bool> ControlLink::log_in() {
   BackendGreeting greeting;
   // Apart: gcc 12 answers false for an awaited left side of &&.
   const bool answered = co_await read_answer(stream_.get(), &greeting);
-  co_return answered&& greeting.status().has_value();
+  if (!answered) co_return false;
+  co_return greeting.status().has_value();
 }
 
 asio::awaitable<std::optional<ControlLink::Rows>> ControlLink::ask(std::string sql) {
