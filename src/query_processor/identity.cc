@@ -11,11 +11,14 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
@@ -92,6 +95,8 @@ struct TableKeys {
   int identity_count;
   bool has_primary_key;
   KeySpace** identities;  // those that can identify a row, the primary key first
+  int reference_count;
+  TransactionId* references;  // which transactions made the foreign keys that refer to the table
 };
 
 // Of this backend. Retired ones may still be in use by callers up the stack, so they live until the
@@ -218,6 +223,31 @@ void build_spaces(Relation relation, List* indexes, TableKeys* keys) {
   }
 }
 
+/// By their triggers on this table, whose rows stay as they are when the constraint is validated.
+void find_references(Relation relation, TableKeys* keys) {
+  const TriggerDesc* triggers = relation->trigdesc;
+  if (triggers == nullptr) return;
+  keys->references = static_cast<TransactionId*>(
+      palloc(sizeof(TransactionId) * static_cast<std::size_t>(std::max(triggers->numtriggers, 1))));
+  Relation catalogue = table_open(TriggerRelationId, AccessShareLock);
+  ScanKeyData of_table;
+  ScanKeyInit(&of_table, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+              ObjectIdGetDatum(RelationGetRelid(relation)));
+  SysScanDesc scan =
+      systable_beginscan(catalogue, TriggerRelidNameIndexId, true, nullptr, 1, &of_table);
+  for (HeapTuple row = systable_getnext(scan); HeapTupleIsValid(row);
+       row = systable_getnext(scan)) {
+    const auto* form = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
+    const TransactionId maker = HeapTupleHeaderGetXmin(row->t_data);
+    if (RI_FKey_trigger_type(form->tgfoid) != RI_TRIGGER_PK || !TransactionIdIsNormal(maker) ||
+        keys->reference_count == triggers->numtriggers)
+      continue;
+    keys->references[keys->reference_count++] = maker;
+  }
+  systable_endscan(scan);
+  table_close(catalogue, AccessShareLock);
+}
+
 TableKeys* keys_of(Relation relation) {
   const Oid oid = RelationGetRelid(relation);
   if (cached != nullptr) {
@@ -232,6 +262,7 @@ TableKeys* keys_of(Relation relation) {
   auto* keys = static_cast<TableKeys*>(palloc0(sizeof(TableKeys)));
   keys->memory = memory;
   build_spaces(relation, indexes, keys);
+  find_references(relation, keys);
   MemoryContextSwitchTo(outer);
   list_free(indexes);
   const bool current = invalidation_count == invalidations_before;
@@ -305,11 +336,12 @@ bool key_of_slot(KeySpace* space, TupleTableSlot* slot, EState** state, KeyHash*
   return hash_values(space, values, nulls, out);
 }
 
-void refuse_newer_index(const KeySpace& space) {
-  if (!TransactionIdIsNormal(space.made_by) || TransactionIdIsCurrentTransactionId(space.made_by))
-    return;
-  if (XidInMVCCSnapshot(space.made_by, GetTransactionSnapshot())) raise_schema_changed();
+void refuse_newer(TransactionId made_by) {
+  if (!TransactionIdIsNormal(made_by) || TransactionIdIsCurrentTransactionId(made_by)) return;
+  if (XidInMVCCSnapshot(made_by, GetTransactionSnapshot())) raise_schema_changed();
 }
+
+void refuse_newer_index(const KeySpace& space) { refuse_newer(space.made_by); }
 
 void add_key(WriteSet& set, const KeyHash& hash, Relation relation) {
   pg::enter([&]() -> pg::Result<void> {
@@ -348,6 +380,12 @@ void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot,
     add_key(set, now, relation);
   }
   if (state != nullptr) FreeExecutorState(state);
+}
+
+void refuse_newer_references(Relation relation) {
+  if (relation->trigdesc == nullptr) return;
+  const TableKeys* keys = keys_of(relation);
+  for (int i = 0; i < keys->reference_count; ++i) refuse_newer(keys->references[i]);
 }
 
 WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place) {

@@ -23,6 +23,11 @@ namespace zorya::query_processor {
 /// committed before it left no keys.
 void collect_keys(WriteSet& set, Relation relation, TupleTableSlot* slot, TupleTableSlot* replaced);
 
+/// Before a row is deleted or its key is changed. Raises 40001 OC001 if a foreign key that refers
+/// to the table is newer than the transaction's snapshot: children that were made before it left no
+/// marks, and its own query, which reads as of the snapshot, may not see them.
+void refuse_newer_references(Relation relation);
+
 /// The identity of the row in `tuple`, which lies at `place`.
 WriteSet::RowIdentity row_identity(Relation relation, HeapTuple tuple, RowId place);
 

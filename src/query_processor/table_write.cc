@@ -252,6 +252,7 @@ void add_key(Relation relation, const adjudicator::KeyHash& key, LockClass lock_
 /// does not say. The keys are the same as long as the identity is.
 void note_own_row_removed(Relation relation, Located* located) {
   if (made_by_us(relation)) return;
+  refuse_newer_references(relation);
   const WriteSet::RowIdentity identity =
       row_identity(relation, &located->tuple, row_id(&located->tid));
   if (identity.is_key) add_key(relation, identity.hash, LockClass::kUpdate);
@@ -327,6 +328,7 @@ void insert_near(Relation relation, Located* located, HeapTuple tuple, TupleTabl
 /// into the indexes, is made at once. Unique checks work because the old one is hidden.
 void move_row(Relation relation, Located* located, HeapTuple tuple, TupleTableSlot* slot,
               CommandId command, bool key_changed) {
+  if (key_changed) refuse_newer_references(relation);
   Version* hidden = push_version(located->entry, {.command = command,
                                                   .subtransaction = GetCurrentSubTransactionId(),
                                                   .tuple = nullptr,
@@ -399,6 +401,7 @@ TM_Result remove(Relation relation, ItemPointer tid, CommandId command, Snapshot
     release(&located);
     return result;
   }
+  refuse_newer_references(relation);
   push_version(located.entry, {.command = command,
                                .subtransaction = GetCurrentSubTransactionId(),
                                .tuple = nullptr,

@@ -205,3 +205,32 @@ def test_interleavings(server, request, key, action, deferral):
             wanted = expected(order, family, child_write, parent_write)
             assert (outcome["A"], outcome["B"]) == wanted, f"{story}: {outcome}, not {wanted}"
     family.close()
+
+
+@pytest.mark.parametrize("write", ["delete from late_p where id = 1", "update late_p set id = 9 where id = 1", "delete from late_g",
+                                   "update late_p set v = 5 where id = 1; delete from late_p where id = 1",
+                                   "delete from late_p where id = 1; insert into late_p values (1, 0)"])
+def test_a_foreign_key_newer_than_the_snapshot_binds_too(server, write):
+    """A child that was made before its foreign key left no mark, and the parent's transaction may not see it."""
+    admin, parent = server.connect("admin"), server.connect("admin")
+    for sql in ("drop table if exists late_c, late_p, late_g", "create table late_g(id int primary key)",
+                "create table late_p(id int primary key references late_g on delete cascade on update cascade, v int default 0)",
+                "create index on late_p(v)", "create table late_c(id int primary key, p int)",
+                "insert into late_g values (1), (9)", "insert into late_p values (1)"):
+        admin.execute(sql)
+    parent.execute("begin")
+    parent.execute("select count(*) from pg_class")
+    admin.execute("insert into late_c values (1, 1)")
+    admin.execute("alter table late_c add constraint late foreign key (p) references late_p not valid")
+    admin.execute("alter table late_c validate constraint late")
+    parent.execute("select 1")  # the session looks at the catalogue, and uses nothing that changed
+    parent.execute("update late_p set v = v where id = 1")  # not what a foreign key minds
+    for statement in write.split("; "):
+        answer = ask(parent, statement)
+    assert answer.state in ("40001", "25P02"), answer
+    parent.execute("rollback")
+    answer = ask(parent, write.split("; ")[0])  # it sees the child now
+    assert answer.state in (None, "23503"), answer
+    assert admin.execute("select count(*) from late_c where p not in (select id from late_p)").fetchone() == (0,)
+    for session in (admin, parent):
+        session.close()
