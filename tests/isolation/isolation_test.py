@@ -8,8 +8,12 @@ A spec file:
 Sessions A, B, C begin anew in each test; D is autocommit; O is the owner of the server, autocommit. Rows are written
 `1,x; 2,y`, in any order; `(none)` for none. A step without an answer must simply succeed.
 """
+import contextlib
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -132,3 +136,24 @@ def test_spec(prepared, name, index):
     # The heap, the second guard, never had to speak.
     with server.connect() as owner:
         assert owner.execute("select apply_failures from sys.commit_stats()").fetchone() == (0,)
+
+
+@contextlib.contextmanager
+def a_busy_machine():
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("machine", [contextlib.nullcontext, a_busy_machine])
+def test_a_wait_of_any_kind_is_found_however_busy_the_machine_is(servers, machine):
+    server = servers("on")
+    with server.connect("admin") as session, machine():
+        waits = Waits(server)
+        check_wait(ask(session, "select count(*) from generate_series(1, 10000)"), waits, "work")
+        with pytest.raises(AssertionError, match="took"):
+            check_wait(ask(session, "select pg_sleep(.3)"), waits, "sleep")

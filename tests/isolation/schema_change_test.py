@@ -5,12 +5,11 @@ The short form lets the orders take turns; ZORYA_TEST_LONG=1 runs them all.
 """
 import itertools
 import os
-import time
 
 import psycopg
 import pytest
 
-from isolation.sessions import SETTINGS, Answer, Waits, ask, check_wait
+from isolation.sessions import SETTINGS, Answer, Stopwatch, Waits, ask, check_wait
 from support.scratch_server import ScratchServer
 
 STATEMENTS = {
@@ -59,7 +58,7 @@ def server():
 def say(session, sql):
     if not sql.startswith("copy"):
         return ask(session, sql)
-    start = time.monotonic()
+    stopwatch = Stopwatch(session)
     state = text = None
     try:
         with session.cursor().copy(sql) as copy:
@@ -69,7 +68,7 @@ def say(session, sql):
                 list(copy)
     except psycopg.Error as error:
         state, text = error.sqlstate, str(error)
-    return Answer(state, text, None, (time.monotonic() - start) * 1000)
+    return Answer(state, text, None, stopwatch)
 
 
 class Duel:
