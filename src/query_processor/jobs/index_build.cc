@@ -17,12 +17,14 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/storage.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "parser/parse_utilcmd.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -235,6 +237,19 @@ const char* finish_index(Oid table, Oid index) {
   add_missing_rows(table, index);
   wait_for_who_saw_less();
   return make_valid(table, index) ? nullptr : kDuplicateKeyDetails;
+}
+
+void give_back_unfinished_fill(Oid table, Oid index_id) {
+  begin();
+  // An aborted transaction leaves its file as long as it had made it. Who drops the index has the
+  // table's lock; of one that is not ready nobody else looks at the file.
+  if (ConditionalLockRelationOid(table, ShareUpdateExclusiveLock) &&
+      SearchSysCacheExists1(INDEXRELID, ObjectIdGetDatum(index_id)) && !state_of(index_id).ready) {
+    Relation index = index_open(index_id, RowExclusiveLock);
+    if (RelationGetNumberOfBlocks(index) > 0) RelationTruncate(index, 0);
+    index_close(index, NoLock);
+  }
+  CommitTransactionCommand();
 }
 
 }  // namespace zorya::query_processor::jobs

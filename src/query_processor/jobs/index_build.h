@@ -40,4 +40,8 @@ Oid make_index_entry(IndexStmt* statement, const char* query);
 /// other errors are raised.
 const char* finish_index(Oid table, Oid index);
 
+/// After finish_index has raised: what a fill had written goes back to the disk, which may be full.
+/// Outside a transaction, without a lock on `table`; nothing happens if somebody else has it now.
+void give_back_unfinished_fill(Oid table, Oid index);
+
 }  // namespace zorya::query_processor::jobs

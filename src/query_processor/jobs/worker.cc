@@ -259,6 +259,8 @@ void take_back_job(Worker* worker, const ErrorData* error) {
   if (is_gone(worker->job)) return cancel_job(worker);
   ereport(LOG, (errmsg("job %s on relation %u: %s", worker->job.id.text, worker->job.object,
                        error->message)));
+  if (worker->job.type == JobType::kIndexBuild)
+    give_back_unfinished_fill(worker->table, worker->job.object);
   if (may_pass(error->sqlerrcode) && worker->job.starts < kStartsMax) return pause_job(worker);
   write(worker, JobStatus::kFailed, error->message);
   end_job(worker);
