@@ -196,6 +196,7 @@ void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       if (backend->write_set.nothing_to_commit()) return;
+      check_age_at_commit();
       stop_point("stop_before_verdict");
       come_to(CommitPoint::kBeforeVerdict);
       commit_clock.begin();

@@ -12,6 +12,18 @@ extern "C" {
 }
 
 namespace zorya::query_processor {
+namespace {
+
+void hold_age(TimestampTz now) {
+  if (!is_client_session()) return;
+  const TimestampTz age_us =
+      now - GetCurrentTransactionStartTimestamp() + forced_age_s * USECS_PER_SEC;
+  const int age_s_max = settings().transaction_age_s_max;
+  if (age_us > static_cast<TimestampTz>(age_s_max) * USECS_PER_SEC)
+    raise_age_limit(age_us / USECS_PER_SEC, age_s_max);
+}
+
+}  // namespace
 
 void check_room_for_rows(int count) {
   const auto rows = backend->write_set.row_count() + static_cast<std::uint32_t>(count);
@@ -25,14 +37,9 @@ void check_room_for_mark() {
     raise_row_limit();
 }
 
-void check_transaction_age() {
-  if (!is_client_session()) return;
-  const TimestampTz age_us = GetCurrentStatementStartTimestamp() -
-                             GetCurrentTransactionStartTimestamp() + forced_age_s * USECS_PER_SEC;
-  const int age_s_max = settings().transaction_age_s_max;
-  if (age_us > static_cast<TimestampTz>(age_s_max) * USECS_PER_SEC)
-    raise_age_limit(age_us / USECS_PER_SEC, age_s_max);
-}
+void check_transaction_age() { hold_age(GetCurrentStatementStartTimestamp()); }
+
+void check_age_at_commit() { hold_age(GetCurrentTimestamp()); }
 
 void check_isolation_level() {
   switch (XactIsoLevel) {

@@ -101,6 +101,10 @@ def test_age_is_told_at_the_next_statement_and_at_commit():
         # A transaction of its own for each statement: no age.
         admin.execute("select pg_sleep(1.2)")
         admin.execute("select 1")
+        # But what writes has a COMMIT, of its only statement or its message.
+        for one in ("insert into t select 3 from pg_sleep(1.2)", "insert into t values (3); select pg_sleep(1.2)"):
+            refused(admin, one, "54000", text)
+        assert other.execute("select count(*) from t").fetchone() == (0,)
 
 
 def test_when_memory_is_full_a_commit_is_known_as_a_whole_and_nothing_is_forgotten():
