@@ -58,14 +58,16 @@ void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handl
 
 base::Result<Database> Database::open(const std::filesystem::path& path, Mode mode) {
   sqlite3* handle = nullptr;
-  const int flags =
-      SQLITE_OPEN_NOMUTEX |
-      (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  // The last connection to close writes the log back into the file and removes it, which one that
+  // SQLite calls read-only never does: a reader changes nothing by query_only instead.
+  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE |
+                    (mode == Mode::kReadOnly ? 0 : SQLITE_OPEN_CREATE);
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   Database database(handle);
   if (code != SQLITE_OK) return database_error(handle, "open " + path.string());
   // A checkpoint or another connection's write may hold the file for a moment.
   sqlite3_busy_timeout(handle, 1000);
+  if (mode == Mode::kReadOnly) ZORYA_TRY(database.execute("PRAGMA query_only = on"));
   return database;
 }
 

@@ -44,6 +44,7 @@ class Statement {
 class Database {
  public:
   enum class Mode { kReadOnly, kReadWriteCreate };
+  /// Whoever closes last, reader or writer, leaves one file: no -wal and no -shm beside it.
   static base::Result<Database> open(const std::filesystem::path& path, Mode mode);
 
   base::Result<void> execute(const std::string& sql);

@@ -303,6 +303,27 @@ TEST_F(StoreTest, AFolderThatIsNotThereIsAnError) {
   EXPECT_EQ(Reader::open(folder_ / "absent.sqlite").error().code, base::Code::kNotFound);
 }
 
+TEST_F(StoreTest, OnlyTheFileIsLeftWhoeverClosesLast) {
+  const auto files = [this] {
+    Strings names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_))
+      names.push_back(entry.path().filename().string());
+    return names;
+  };
+  const Strings one_file{path_.filename().string()};
+  auto store = open();
+  store->log(event("kept"));
+  ASSERT_TRUE(store->flush(kPatience));
+  auto reader = read();
+  ASSERT_TRUE(reader->logs({}));
+  store.reset();
+  EXPECT_EQ(reader->logs({})->events.size(), 1u);
+  reader.reset();
+  EXPECT_EQ(files(), one_file);
+  EXPECT_EQ(messages({}), Strings{"kept"});  // by a reader alone
+  EXPECT_EQ(files(), one_file);
+}
+
 TEST_F(StoreTest, ManyThreadsLoseNothingBelowTheBounds) {
   const auto store = open();
   std::vector<std::thread> threads;

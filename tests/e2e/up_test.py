@@ -81,6 +81,7 @@ def test_the_ready_file_says_where_everything_is(place):
         assert ready["secret_access_key"] not in told + up.tail()
     for gone in (up.ready_file, up.data / "instance.json", up.data / "control.sock"):
         assert not gone.exists(), f"{gone} is left"
+    assert list(up.data.glob("telemetry.sqlite*")) == [up.data / "telemetry.sqlite"]
     assert up.process.returncode == 0
 
 
