@@ -253,6 +253,16 @@ def test_views(admin):
     admin.execute("DROP VIEW large")
 
 
+@pytest.mark.parametrize("statement", ["SELECT " + " + ".join(["1"] * 9000), " UNION ALL ".join(["SELECT 1"] * 9000),
+                                       "SELECT repeat('[', 100000)::json"])
+def test_depth_is_told_with_a_hint_that_a_client_can_follow(admin, statement):
+    with pytest.raises(psycopg.errors.StatementTooComplex, match="stack depth limit exceeded") as caught:
+        admin.execute(statement)
+    assert caught.value.diag.message_hint.startswith("Nest less deeply") and "max_stack_depth" not in str(caught.value)
+    with pytest.raises(psycopg.errors.StatementTooComplex, match="Nest less deeply"):  # also after an error
+        admin.execute(statement)
+
+
 def test_statistics(admin):
     admin.execute("CREATE TABLE t (a int, b int, c int)")
     for number in range(5):

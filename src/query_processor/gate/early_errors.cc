@@ -117,8 +117,16 @@ void say_instead(int sqlstate, const char* message) {
   errposition(0);
 }
 
+/// PostgreSQL hints at a setting that no client can change.
+void say_what_helps_depth() {
+  errhint(
+      "Nest less deeply: expressions, subqueries, JSON values, functions that call each other. A "
+      "long chain of one operator, or of UNION, is nested too.");
+}
+
 void look_at_error(void* /*argument*/) {
   const int sqlstate = geterrcode();
+  if (sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX) return say_what_helps_depth();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
   if (is_told_by_router(sqlstate)) return note_told_of_change();
   const bool may_be_plan = sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
