@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::chrono::seconds kNextWord{5};
+constexpr std::chrono::milliseconds kNextWord{5000};
 constexpr std::chrono::milliseconds kNextJson{200};
 
 int percent_of(const cluster::CopyProgress& progress) {
@@ -49,9 +49,13 @@ Progress::~Progress() {
 void Progress::tell(const cluster::CopyProgress& progress) {
   const auto now = std::chrono::steady_clock::now();
   const bool is_new = step_ != progress.step;
+  const bool is_end = progress.total_bytes > 0 && progress.done_bytes >= progress.total_bytes;
+  const bool is_due =
+      is_new || (is_end && !is_at_end_) || now - last_word_ >= (as_json_ ? kNextJson : kNextWord);
   step_ = progress.step;
+  is_at_end_ = is_end;
   if (as_json_) {
-    if (!is_new && now - last_word_ < kNextJson) return;
+    if (!is_due) return;
     std::puts(json::serialize(json::object{{"step", progress.step},
                                            {"done_bytes", progress.done_bytes},
                                            {"total_bytes", progress.total_bytes},
@@ -60,7 +64,7 @@ void Progress::tell(const cluster::CopyProgress& progress) {
     std::fflush(stdout);
   } else if (is_terminal_) {
     std::fprintf(stderr, "\r\033[K%s", line_of(progress).c_str());
-  } else if (is_new || now - last_word_ >= kNextWord) {
+  } else if (is_due) {
     std::fprintf(stderr, "%s\n", line_of(progress).c_str());
   } else {
     return;

@@ -12,7 +12,8 @@ namespace zorya::cli {
 std::string size_text(std::uint64_t size_bytes);
 
 /// Shows how far a copy is: on a terminal one line that is written over, else a line when a step
-/// begins and now and then; as JSON each word on standard output, with a percentage. One thread.
+/// begins, when it ends and now and then; as JSON on standard output, with a percentage. One
+/// thread.
 class Progress {
  public:
   explicit Progress(bool as_json);
@@ -27,6 +28,7 @@ class Progress {
   bool as_json_;
   bool is_terminal_;
   std::string step_;
+  bool is_at_end_ = false;  // of the step
   std::chrono::steady_clock::time_point last_word_{};
 };
 

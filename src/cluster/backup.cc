@@ -158,6 +158,7 @@ base::Result<BackupManifest> fill(const BackupRequest& request, const fs::path& 
   const fs::path data = making / "data";
   ZORYA_TRY(copy_cluster(request, data, launcher, on_progress));
   ZORYA_ASSIGN(const TreeSize size, measure_tree(data));
+  ZORYA_TRY(tell_end("copy", size.size_bytes, on_progress));
   manifest.size_bytes = size.size_bytes;
   manifest.file_count = size.file_count;
   ZORYA_TRY(verify_backup(request.postgres_folder, data, command_as({}, {}), size.size_bytes,
@@ -218,7 +219,14 @@ base::Result<void> verify_backup(const fs::path& postgres_folder, const fs::path
     const std::uint64_t done_bytes = std::min(bytes_read_by(pid), size_bytes);
     return on_progress({"verify", done_bytes, size_bytes});
   }};
-  return run_tool(launcher, std::move(tool), watch);
+  ZORYA_TRY(run_tool(launcher, std::move(tool), watch));
+  return tell_end("verify", size_bytes, on_progress);
+}
+
+base::Result<void> tell_end(std::string_view step, std::uint64_t size_bytes,
+                            const OnProgress& on_progress) {
+  if (on_progress({step, size_bytes, size_bytes})) return {};
+  return base::Error{base::Code::kUnavailable, std::string(step) + ": stopped", {}};
 }
 
 base::Result<TreeSize> measure_tree(const fs::path& root) {

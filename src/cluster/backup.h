@@ -41,6 +41,10 @@ base::Result<void> verify_backup(const std::filesystem::path& postgres_folder,
                                  std::uint64_t size_bytes, base::Launcher& launcher,
                                  const OnProgress& on_progress);
 
+/// Tells that all of a step is done, however short it was. kUnavailable if it is told to stop.
+base::Result<void> tell_end(std::string_view step, std::uint64_t size_bytes,
+                            const OnProgress& on_progress);
+
 /// Bytes and number of files in a folder. kInvalidArgument names a link, or what else is neither
 /// file nor folder: a copy would lead out of the folder.
 struct TreeSize {

@@ -136,6 +136,7 @@ base::Result<BackupManifest> restore_to(const RestoreRequest& request, base::Lau
   ZORYA_TRY(base::make_folder(request.making, account.is_other() ? 0711 : 0700));
   ZORYA_TRY(make_server_folder(data, account, 0700));
   ZORYA_TRY(copy_data(from, data, size.size_bytes, on_progress));
+  ZORYA_TRY(tell_end("copy", size.size_bytes, on_progress));
   ZORYA_TRY(settle_for_server(data, account));
   // The copy is read again, not the backup: what was read wrongly is found as well.
   auto verified = verify_backup(request.postgres_folder, data, command_as(account, {}),
@@ -147,6 +148,7 @@ base::Result<BackupManifest> restore_to(const RestoreRequest& request, base::Lau
   auto started = start_once(request.server, launcher, on_progress);
   if (!started) return started.error().with_context("start the restored cluster");
   ZORYA_TRY(settle_for_server(data, account));
+  ZORYA_TRY(tell_end("start", size.size_bytes, on_progress));
   return manifest;
 }
 

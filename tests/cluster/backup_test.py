@@ -213,10 +213,21 @@ def test_modes_keep_others_out_and_no_key_is_in_it(instance, backup):
     assert not (data / "backup_manifest").exists() and half_made(instance.data) == []
 
 
+def last_percents(said):
+    """Of each step the last one told."""
+    return {line["step"]: line["percent"] for line in said if "step" in line}
+
+
+def test_progress_of_a_backup_ends_with_all_of_it(instance, place):
+    said = [json.loads(line) for line in zorya(instance.data, "backup", "--to", place / "copy", "--json").splitlines()]
+    assert last_percents(said) == {"copy": 100, "verify": 100}
+
+
 def test_progress_is_told_with_bytes_and_percent(instance, backup):
     said = [json.loads(line) for line in zorya(instance.data, "restore", backup, "--json").splitlines()]
     steps = [line["step"] for line in said if "step" in line]
     assert steps[0] == "copy" and "start" in steps
+    assert last_percents(said) == {"copy": 100, "verify": 100, "start": 100}
     copied = [line for line in said if line.get("step") == "copy"]
     assert all(0 <= line["percent"] <= 100 and line["done_bytes"] <= line["total_bytes"] for line in copied)
     done = subprocess.run([ZORYA, "restore", "--data", str(instance.data), str(backup)], capture_output=True, text=True, timeout=60)
