@@ -59,6 +59,7 @@ DROP INDEX IF EXISTS i2;
 CALL sys.wait_for_job('x');
 CALL sys.wait_for_job('aaaaaaaaaaaaaaaaaaaaaaaaaa');
 SELECT sys.wait_for_job('aaaaaaaaaaaaaaaaaaaaaaaaaa'::text);
+SELECT sys.wait_for_job('aaaaaaaaaaaaaaaaaaaaaaaaaa');
 BEGIN;
 CALL sys.wait_for_job('aaaaaaaaaaaaaaaaaaaaaaaaaa');
 ROLLBACK;

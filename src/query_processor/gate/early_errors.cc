@@ -124,9 +124,18 @@ void say_what_helps_depth() {
       "long chain of one operator, or of UNION, is nested too.");
 }
 
+/// PostgreSQL names a literal's type as it came; the service was recorded with the declared one.
+void name_declared_type() {
+  const ErrorData* error = current_error();
+  if (error == nullptr || error->message == nullptr) return;
+  if (strcmp(error->message, "sys.wait_for_job(unknown) is a procedure") == 0)
+    errmsg_internal("sys.wait_for_job(text) is a procedure");
+}
+
 void look_at_error(void* /*argument*/) {
   const int sqlstate = geterrcode();
   if (sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX) return say_what_helps_depth();
+  if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) return name_declared_type();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
   if (is_told_by_router(sqlstate)) return note_told_of_change();
   const bool may_be_plan = sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
