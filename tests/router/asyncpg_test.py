@@ -51,6 +51,22 @@ def test_types_are_looked_up_in_the_catalogue(pool_of):
     assert row == (1, decimal.Decimal("1.5")) and given == [uuid.UUID(int=7)]
 
 
+def test_rows_come_in_parts_without_a_declared_cursor(pool_of, router):
+    async def work(connection):
+        async with connection.transaction():
+            return [row[0] async for row in connection.cursor("SELECT generate_series(1, 1000)", prefetch=100)]
+    assert run(pool_of, work) == list(range(1, 1001))
+    with router.connect() as client:
+        assert sum(1 for _ in client.cursor().stream("SELECT generate_series(1, 1000)")) == 1000
+
+
+def test_a_pools_own_reset_is_refused(pool_of):
+    async def work(connection):
+        await connection.reset()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="pg_advisory_unlock_all"):
+        run(pool_of, work)
+
+
 def test_rows_are_copied_and_a_conflict_is_an_exception_of_its_own(pool_of, router):
     async def work(connection):
         await connection.execute("CREATE TABLE rows_of_copy (id int PRIMARY KEY, s text)")
