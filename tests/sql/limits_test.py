@@ -71,6 +71,7 @@ def test_indexes(admin):
     for number in range(23):
         build(admin, f"CREATE INDEX /*a*/ ON t (c{number})")
     assert refusal(admin, "CREATE INDEX /*a*/ ON t (c23)") == ("54000", "more than 24 indexes per table are not allowed")
+    admin.execute("CREATE INDEX /*a*/ IF NOT EXISTS t_c0_idx ON t (c0)")  # is there: none is added
     admin.execute("DROP TABLE t")
     keys = ", ".join(f"UNIQUE (c{n})" for n in range(24))
     columns = ", ".join(f"c{n} int" for n in range(24))

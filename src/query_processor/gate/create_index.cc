@@ -38,6 +38,13 @@ void hold_index_limit(Oid relation_id) {
   table_close(relation, AccessShareLock);
   hold_limit(Limit::kIndexes, count + 1);
 }
+
+/// IF NOT EXISTS adds none where the name is taken.
+bool is_skipped(const IndexStmt* statement, Oid relation_id) {
+  return statement->if_not_exists && statement->idxname != nullptr &&
+         OidIsValid(get_relname_relid(statement->idxname, get_rel_namespace(relation_id)));
+}
+
 }  // namespace
 
 std::string_view statement_text(const StatementContext& context) {
@@ -66,7 +73,7 @@ void check_create_index(Node* node, const StatementContext& context) {
   foreach (cell, statement->indexIncludingParams) {
     check_index_element(lfirst_node(IndexElem, cell), relation_id, false);
   }
-  if (OidIsValid(relation_id)) hold_index_limit(relation_id);
+  if (OidIsValid(relation_id) && !is_skipped(statement, relation_id)) hold_index_limit(relation_id);
 }
 
 }  // namespace zorya::query_processor::gate
