@@ -134,6 +134,9 @@ def test_column_bytes(values):
     values.execute("INSERT INTO t (id, s) VALUES (1, %s)", (noise(MIB),))
     values.execute("INSERT INTO t (id, b) VALUES (2, %s)", (b"x" * MIB,))
     values.execute("INSERT INTO t (id, s) VALUES (3, repeat('x', 20000000))")  # compresses
+    values.execute("INSERT INTO t (id, s) VALUES (4, repeat('a', 214 * 1048576))")  # the service was seen to take it
+    assert values.execute("SELECT length(s), pg_column_size(s) < 1048576 FROM t WHERE id = 4").fetchone() == (214 * MIB, True)
+    assert refusal(values, "INSERT INTO t (id, s) VALUES (5, repeat('a', 260 * 1048576))") == text("text")
     with pytest.raises(psycopg.Error) as caught:
         values.execute("UPDATE t SET s = s || %s WHERE id = 1", (noise(100),))
     assert caught.value.sqlstate == "54000"

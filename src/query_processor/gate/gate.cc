@@ -189,6 +189,7 @@ void install() {
   report_service_version();
   install_transaction_notes();
   watch_early_errors();
+  prefer_lz4();
   install_transaction_size();
   install_router_notices();
   set_next_utility(ProcessUtility_hook);

@@ -12,6 +12,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/toast_compression.h"
 #include "access/toast_internals.h"
 #include "access/xact.h"
 #include "catalog/index.h"
@@ -19,6 +20,7 @@ extern "C" {
 #include "executor/executor.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -32,6 +34,8 @@ constexpr std::size_t kMib = std::size_t{1} << 20U;
 constexpr std::size_t kEntryOverhead = sizeof(IndexTupleData) + sizeof(ItemIdData) + 4;
 /// PostgreSQL stores values from about here on compressed.
 constexpr std::size_t kCompressedFrom = 2000;
+/// LZ4 leaves a 255th at best: of this, more than any column may hold.
+constexpr std::size_t kHopelessFrom = std::size_t{256} << 20U;
 
 /// Where a row lies that was written at once.
 struct WrittenRow {
@@ -64,7 +68,9 @@ bool is_compressed_type(Oid type) {
 
 /// The size of a large value once it is compressed; the same if that does not help.
 std::size_t compressed_size_bytes(Datum value, std::size_t size_bytes) {
-  const Datum compressed = toast_compress_datum(value, TOAST_PGLZ_COMPRESSION);
+  if (size_bytes >= kHopelessFrom) return size_bytes;
+  const Datum compressed =
+      toast_compress_datum(value, static_cast<char>(default_toast_compression));
   if (compressed == Datum{0}) return size_bytes;
   const std::size_t smaller = VARSIZE(DatumGetPointer(compressed)) - VARHDRSZ;
   pfree(DatumGetPointer(compressed));
@@ -313,6 +319,12 @@ void note_written_row(Relation relation, const ItemPointerData* tid) {
     written.row_capacity = capacity;
   }
   written.rows[written.row_count++] = {RelationGetRelid(relation), *tid};
+}
+
+void prefer_lz4() {
+#ifdef USE_LZ4
+  SetConfigOption("default_toast_compression", "lz4", PGC_POSTMASTER, PGC_S_DYNAMIC_DEFAULT);
+#endif
 }
 
 void install_transaction_size() { RegisterXactCallback(hold_transaction_size, nullptr); }
