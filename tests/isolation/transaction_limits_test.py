@@ -59,6 +59,21 @@ def test_rows_add_up_over_statements_each_row_once(admin):
     assert admin.execute("select sum(v), count(*) from t").fetchone() == (0, 2000)
 
 
+def test_a_row_that_is_deleted_and_inserted_again_counts_twice(admin):
+    admin.execute("insert into t select g, 0 from generate_series(1, 3000) g")
+    admin.execute("begin")
+    admin.execute("delete from t where id <= 1500")
+    admin.execute("insert into t select g, 1 from generate_series(1, 1500) g")
+    admin.execute("update t set v = 2 where id <= 1500")  # no more of them
+    refused(admin, "update t set v = 2 where id = 1501", "54000", "transaction row limit exceeded")
+    admin.execute("rollback")
+    admin.execute("begin")
+    admin.execute("insert into t select g, 1 from generate_series(3001, 6000) g")
+    admin.execute("delete from t where id > 3000")
+    refused(admin, "insert into t values (3001, 1)", "54000", "transaction row limit exceeded")
+    admin.execute("rollback")
+
+
 def test_copy_and_cascades_count(admin):
     with pytest.raises(psycopg.Error) as error:
         with admin.cursor().copy("copy t from stdin") as copy:
