@@ -201,7 +201,8 @@ def test_drop_index_ends_its_build_at_once(admin, owner, reader):
     wait_until(lambda: worker_waits(owner), "the wait for the reader")
     assert change(admin, "DROP INDEX i") < DDL_S_MAX
     wait_until(lambda: job(admin, job_id)["status"] == "cancelled", "the end of the job")
-    assert job(admin, job_id)["object_name"] is None
+    seen = job(admin, job_id)
+    assert (seen["object_name"], seen["details"]) == (None, "Skipped job for nonexistent index.")
     assert not wait_for_job(admin, job_id)
 
 
@@ -212,7 +213,8 @@ def test_drop_table_ends_the_builds_on_it(admin, owner, reader):
     change(admin, "DROP TABLE t")
     for job_id in ids:
         assert not wait_for_job(admin, job_id)
-        assert job(admin, job_id)["status"] == "cancelled"
+        seen = job(admin, job_id)
+        assert (seen["status"], seen["details"]) == ("cancelled", "Skipped job for nonexistent table.")
     assert owner.execute("SELECT count(*) FROM sys.jobs WHERE job_type = 'DROP' AND status = 'completed'").fetchone()[0] >= 1
 
 
@@ -330,6 +332,19 @@ def test_a_check_is_validated_by_a_job(admin, owner):
         admin.execute("ALTER TABLE /*a*/ t VALIDATE CONSTRAINT absent")
     with pytest.raises(psycopg.errors.WrongObjectType):
         admin.execute("ALTER TABLE /*a*/ t VALIDATE CONSTRAINT t_pkey")
+
+
+def test_a_constraint_that_goes_ends_its_validation(admin):
+    admin.execute("CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT true FROM pg_sleep(0.01)'")
+    admin.execute("ALTER TABLE t ADD CONSTRAINT lasts CHECK (slow(v)) NOT VALID")
+    job_id = submit(admin, "ALTER TABLE /*a*/ t VALIDATE CONSTRAINT lasts")
+    wait_until(lambda: job(admin, job_id)["status"] == "processing", "the job's begin")
+    change(admin, "ALTER TABLE t DROP CONSTRAINT lasts")
+    assert not wait_for_job(admin, job_id)
+    seen = job(admin, job_id)
+    assert (seen["status"], seen["details"]) == ("cancelled", "Skipped job for nonexistent constraint.")
+    assert seen["object_name"] == "public.t"
+    admin.execute("DROP FUNCTION slow(int)")
 
 
 def test_a_foreign_key_is_validated_by_a_job(admin, owner):

@@ -9,6 +9,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -58,7 +59,7 @@ void run_index_entry(void* boxed) {
       jobs::make_index_entry(static_cast<IndexStmt*>(copyObjectImpl(statement)), call->query);
   CommandCounterIncrement();
   if (OidIsValid(index)) {
-    jobs::submit_job(JobType::kIndexBuild, index, InvalidOid);
+    jobs::submit_job(JobType::kIndexBuild, index, IndexGetRelation(index, false));
   } else {
     tell_job_of_existing_index(existing_index(statement));
   }

@@ -26,7 +26,7 @@ enum Column : int {
   kType,
   kClass,
   kObject,
-  kConstraint,
+  kOther,
   kStarts,
   kStart,
   kUpdate,
@@ -72,7 +72,7 @@ Job job_of(Relation log, HeapTuple row) {
   job.type = value_of<JobType>(kTypeNames, TextDatumGetCString(column_of(log, row, kType)));
   job.status = value_of<JobStatus>(kStatusNames, TextDatumGetCString(column_of(log, row, kStatus)));
   job.object = DatumGetObjectId(column_of(log, row, kObject));
-  job.constraint = DatumGetObjectId(column_of(log, row, kConstraint));
+  job.other = DatumGetObjectId(column_of(log, row, kOther));
   job.starts = DatumGetInt32(column_of(log, row, kStarts));
   job.start_time = DatumGetTimestampTz(column_of(log, row, kStart));
   return job;
@@ -139,8 +139,8 @@ void add_job(const Job& job, const char* details) {
   values[kType] = CStringGetTextDatum(kTypeNames[static_cast<int>(job.type)]);
   values[kClass] = ObjectIdGetDatum(RelationRelationId);
   values[kObject] = ObjectIdGetDatum(job.object);
-  nulls[kConstraint] = !OidIsValid(job.constraint);
-  values[kConstraint] = ObjectIdGetDatum(job.constraint);
+  nulls[kOther] = !OidIsValid(job.other);
+  values[kOther] = ObjectIdGetDatum(job.other);
   values[kStarts] = Int32GetDatum(job.starts);
   values[kStart] = TimestampTzGetDatum(job.start_time);
   values[kUpdate] = TimestampTzGetDatum(GetCurrentTimestamp());

@@ -23,7 +23,7 @@ struct Job {
   JobType type;
   JobStatus status;
   Oid object;               // of pg_class: the index of a build, else the table
-  Oid constraint;           // of a validation
+  Oid other;                // the table of a build, the constraint of a validation
   int starts;               // how often a worker began it and did not come to an end by itself
   std::int64_t start_time;  // TimestampTz
 };

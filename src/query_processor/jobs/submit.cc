@@ -98,10 +98,10 @@ void install_submissions() {
   RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 
-void submit_job(JobType type, Oid object, Oid constraint) {
+void submit_job(JobType type, Oid object, Oid other) {
   tell_once();
-  const Job job{submissions.told, type, JobStatus::kSubmitted, object,
-                constraint,       0,    GetCurrentTimestamp()};
+  const Job job{submissions.told,     type, JobStatus::kSubmitted, object, other, 0,
+                GetCurrentTimestamp()};
   add_job(job, nullptr);
   submissions.waiting = true;
 }

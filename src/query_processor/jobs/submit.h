@@ -16,7 +16,7 @@ void install_submissions();
 /// Adds the job that this transaction's schema change leaves, and tells its id. A change that is
 /// tried, taken back and made again at COMMIT keeps the id it told. The launcher is woken once the
 /// transaction is committed.
-void submit_job(JobType type, Oid object, Oid constraint);
+void submit_job(JobType type, Oid object, Oid other);
 
 /// Adds a job that has nothing to do, and tells its id. `failure` becomes its details; null: it
 /// completed.

@@ -110,7 +110,7 @@ Oid table_of(const Job& job) {
     return IndexGetRelation(job.object, true);
   }
   if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job.object))) return InvalidOid;
-  if (!SearchSysCacheExists1(CONSTROID, ObjectIdGetDatum(job.constraint))) return InvalidOid;
+  if (!SearchSysCacheExists1(CONSTROID, ObjectIdGetDatum(job.other))) return InvalidOid;
   return job.object;
 }
 
@@ -164,7 +164,7 @@ void run_statement(const char* text) {
 void validate_constraint(const Job& job) {
   StartTransactionCommand();
   const char* table = get_rel_name(job.object);
-  const char* constraint = get_constraint_name(job.constraint);
+  const char* constraint = get_constraint_name(job.other);
   // Gone since the job began: the retry finds that out.
   if (table == nullptr || constraint == nullptr)
     ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("the constraint is gone")));
@@ -244,8 +244,21 @@ bool is_gone(const Job& job) {
   return gone;
 }
 
+/// The words for a table are recorded, the others follow them.
+const char* what_is_gone(const Job& job) {
+  const bool is_build = job.type == JobType::kIndexBuild;
+  const Oid table = is_build ? job.other : job.object;
+  if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+    return "Skipped job for nonexistent table.";
+  return is_build ? "Skipped job for nonexistent index."
+                  : "Skipped job for nonexistent constraint.";
+}
+
 void cancel_job(Worker* worker) {
-  write(worker, JobStatus::kCancelled, "Skipped job for nonexistent table.");
+  StartTransactionCommand();
+  const char* gone = what_is_gone(worker->job);
+  CommitTransactionCommand();
+  write(worker, JobStatus::kCancelled, gone);
   end_job(worker);
 }
 

@@ -1,7 +1,7 @@
 -- Schema sys, as clients know it (fact sheet 6.1 and 5.4).
 CREATE TABLE sys.job_log (
   job_id text NOT NULL, status text NOT NULL, details text, job_type text NOT NULL, class_id oid, object_id oid,
-  constraint_id oid, starts int NOT NULL, start_time timestamptz NOT NULL, update_time timestamptz NOT NULL) USING heap;
+  other_id oid, starts int NOT NULL, start_time timestamptz NOT NULL, update_time timestamptz NOT NULL) USING heap;
 REVOKE ALL ON sys.job_log FROM PUBLIC;
 COMMENT ON TABLE sys.job_log IS 'Written by the extension only; clients read sys.jobs.';
 
