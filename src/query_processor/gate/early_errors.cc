@@ -20,7 +20,8 @@ extern "C" {
 namespace zorya::query_processor::gate {
 namespace {
 
-/// What parse analysis says of names that the catalogue does not have, or not for this role.
+/// What parse analysis and rewriting say of names that the catalogue does not have, or not for this
+/// role, and of what they stand for.
 bool is_of_the_catalogue(int sqlstate) {
   switch (sqlstate) {
     case ERRCODE_UNDEFINED_TABLE:
@@ -30,6 +31,11 @@ bool is_of_the_catalogue(int sqlstate) {
     case ERRCODE_UNDEFINED_SCHEMA:
     case ERRCODE_DATATYPE_MISMATCH:
     case ERRCODE_INSUFFICIENT_PRIVILEGE:
+    case ERRCODE_AMBIGUOUS_COLUMN:
+    case ERRCODE_AMBIGUOUS_FUNCTION:
+    case ERRCODE_GENERATED_ALWAYS:
+    case ERRCODE_INVALID_COLUMN_REFERENCE:
+    case ERRCODE_WRONG_OBJECT_TYPE:
       return true;
     default:
       return false;
@@ -105,10 +111,17 @@ const ErrorData* current_error() {
   return error->elevel == ERROR ? error : nullptr;
 }
 
-/// A prepared statement's columns are not what they were: of 0A000, which says much else.
-bool is_of_changed_plan(const ErrorData* error) {
-  return error->message != nullptr &&
-         strcmp(error->message, "cached plan must not change result type") == 0;
+/// The columns are not what they were when the statement was prepared, or written: by their words,
+/// for the codes say much else.
+bool is_of_changed_columns(const ErrorData* error) {
+  const char* message = error->message;
+  return message != nullptr &&
+         (strcmp(message, "cached plan must not change result type") == 0 ||
+          strcmp(message, "INSERT has more expressions than target columns") == 0);
+}
+
+bool may_be_of_changed_columns(int sqlstate) {
+  return sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED || sqlstate == ERRCODE_SYNTAX_ERROR;
 }
 
 void say_instead(int sqlstate, const char* message) {
@@ -138,10 +151,10 @@ void look_at_error(void* /*argument*/) {
   if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) return name_declared_type();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
   if (is_told_by_router(sqlstate)) return note_told_of_change();
-  const bool may_be_plan = sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
-  if (!is_of_the_catalogue(sqlstate) && !may_be_plan) return;
+  const bool may_be_columns = may_be_of_changed_columns(sqlstate);
+  if (!is_of_the_catalogue(sqlstate) && !may_be_columns) return;
   const ErrorData* error = current_error();
-  if (error == nullptr || (may_be_plan && !is_of_changed_plan(error))) return;
+  if (error == nullptr || (may_be_columns && !is_of_changed_columns(error))) return;
   if (is_refused_beside_ddl(error->cursorpos)) {
     const ClauseRule& rule = clause_rule(Clause::kDdlAndDml);
     return say_instead(rule.sqlstate, rule.text);
