@@ -8,6 +8,7 @@
 #include "query_processor/forced_outcomes.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
+#include "query_processor/page_delete.h"
 #include "query_processor/pg/boundary.h"
 #include "query_processor/pg/version.h"
 #include "query_processor/plant.h"
@@ -129,34 +130,64 @@ void heap_disagrees(const Entry& entry, TM_Result result) {
   raise_conflict();
 }
 
-void apply_entry(OpenTable* table, Entry* entry, CommandId command, bool early) {
-  open_table_of(table, entry->relation);
-  const Version& version = *entry->newest;
-  ItemPointerData tid = item_pointer(entry->base);
-  TM_FailureData failure;
-  if (version.tuple == nullptr) {
-    const TM_Result result =
-        pg::delete_row(table->relation, &tid, command, version.left_partition, &failure);
-    if (result != TM_Ok) heap_disagrees(*entry, result);
-    entry->applied_row = entry->base;
-    ++counters().rows_deleted;
-  } else {
-    // After an early apply the version may be needed once more: a rollback of the subtransaction
-    // revives it.
-    auto* tuple = static_cast<HeapTuple>(version.tuple);
-    if (early) tuple = heap_copytuple(tuple);
-    const TM_Result result = pg::update_row(table->relation, &tid, tuple, command, &failure);
-    if (result != TM_Ok) heap_disagrees(*entry, result);
-    entry->applied_row = row_id(&tuple->t_self);
-    if (HeapTupleIsHeapOnly(tuple)) {
-      ++counters().rows_updated_hot;
-    } else {
-      ++counters().rows_updated;
-      enter_into_indexes(table, tuple);
-    }
-  }
+void note_applied(Entry* entry, RowId place, CommandId command) {
+  entry->applied_row = place;
   entry->applied_in = GetCurrentSubTransactionId();
   entry->applied_by = command;
+}
+
+void apply_delete(Relation relation, Entry* entry, CommandId command) {
+  ItemPointerData tid = item_pointer(entry->base);
+  TM_FailureData failure;
+  const TM_Result result =
+      pg::delete_row(relation, &tid, command, entry->newest->left_partition, &failure);
+  if (result != TM_Ok) heap_disagrees(*entry, result);
+  note_applied(entry, entry->base, command);
+  ++counters().rows_deleted;
+}
+
+void apply_update(OpenTable* table, Entry* entry, CommandId command, bool early) {
+  // After an early apply the version may be needed once more: a rollback of the subtransaction
+  // revives it.
+  auto* tuple = static_cast<HeapTuple>(entry->newest->tuple);
+  if (early) tuple = heap_copytuple(tuple);
+  ItemPointerData tid = item_pointer(entry->base);
+  TM_FailureData failure;
+  const TM_Result result = pg::update_row(table->relation, &tid, tuple, command, &failure);
+  if (result != TM_Ok) heap_disagrees(*entry, result);
+  note_applied(entry, row_id(&tuple->t_self), command);
+  if (HeapTupleIsHeapOnly(tuple)) {
+    ++counters().rows_updated_hot;
+  } else {
+    ++counters().rows_updated;
+    enter_into_indexes(table, tuple);
+  }
+}
+
+/// Those at the front that are deleted on the page of `first`.
+std::span<Entry* const> deletes_beside(const Entry& first, std::span<Entry* const> entries) {
+  const auto other = std::find_if(entries.begin(), entries.end(), [&](const Entry* entry) {
+    return entry->relation != first.relation || entry->base.block != first.base.block ||
+           entry->newest->tuple != nullptr || entry->newest->left_partition;
+  });
+  return entries.first(static_cast<std::size_t>(other - entries.begin()));
+}
+
+/// Writes the first entry, and after a delete also those on the same page. Returns how many.
+std::size_t apply_next(OpenTable* table, std::span<Entry* const> entries, CommandId command,
+                       bool early) {
+  Entry* first = entries.front();
+  open_table_of(table, first->relation);
+  if (first->newest->tuple != nullptr) {
+    apply_update(table, first, command, early);
+    return 1;
+  }
+  apply_delete(table->relation, first, command);
+  const auto beside = deletes_beside(*first, entries.subspan(1));
+  const std::size_t count = delete_on_page(table->relation, beside, command);
+  for (Entry* entry : beside.first(count)) note_applied(entry, entry->base, command);
+  counters().rows_deleted += count;
+  return 1 + count;
 }
 
 void apply(bool early) {
@@ -169,8 +200,8 @@ void apply(bool early) {
   PushActiveSnapshot(GetTransactionSnapshot());
   const CommandId command = GetCurrentCommandId(true);
   OpenTable table;
-  for (Entry* entry : entries) {
-    apply_entry(&table, entry, command, early);
+  for (std::size_t done = 0; done < entries.size();) {
+    done += apply_next(&table, entries.subspan(done), command, early);
     stop_point("stop_within_apply");
   }
   close_table_of(&table);
