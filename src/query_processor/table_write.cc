@@ -144,16 +144,38 @@ void locate_transient(ItemPointer tid, CommandId command, TM_FailureData* failur
   located->tuple = *static_cast<HeapTuple>(version->tuple);
 }
 
-void fetch_heap_row(Relation relation, Located* located) {
-  located->tuple.t_self = located->tid;
-  if (!pg::fetch_any(relation, &located->tuple, &located->buffer)) {
-    elog(ERROR, "no row at tid (%u,%u)", ItemPointerGetBlockNumberNoCheck(&located->tid),
-         ItemPointerGetOffsetNumberNoCheck(&located->tid));
+/// Pins a page: mostly that of the row before, and then PostgreSQL need not look up where it is.
+Buffer pin_page(Relation relation, BlockNumber block) {
+  static Buffer recent = InvalidBuffer;
+  if (recent == InvalidBuffer ||
+      !ReadRecentBuffer(relation->rd_node, MAIN_FORKNUM, block, recent)) {
+    recent = ReadBuffer(relation, block);
   }
+  return recent;
+}
+
+/// Whoever sees the version.
+void fetch_heap_row(Relation relation, Located* located) {
+  const BlockNumber block = ItemPointerGetBlockNumberNoCheck(&located->tid);
+  const OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&located->tid);
+  located->buffer = pin_page(relation, block);
+  Page page = BufferGetPage(located->buffer);
+  LockBuffer(located->buffer, BUFFER_LOCK_SHARE);
+  const bool is_there = offset >= FirstOffsetNumber && offset <= PageGetMaxOffsetNumber(page);
+  ItemId line = is_there ? PageGetItemId(page, offset) : nullptr;
+  if (line == nullptr || !ItemIdIsNormal(line)) elog(ERROR, "no row at tid (%u,%u)", block, offset);
+  located->tuple.t_self = located->tid;
+  located->tuple.t_tableOid = RelationGetRelid(relation);
+  located->tuple.t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, line));
+  located->tuple.t_len = ItemIdGetLength(line);
+  LockBuffer(located->buffer, BUFFER_LOCK_UNLOCK);
 }
 
 bool is_own(HeapTupleHeader header) {
-  if (TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header))) return true;
+  if (!HeapTupleHeaderXminCommitted(header) &&
+      TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header))) {
+    return true;
+  }
   // Written at COMMIT or before DDL: what we changed in the heap is ours too.
   return (header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) == 0 &&
          TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(header));
@@ -168,10 +190,8 @@ void refuse_unseen(Relation relation, HeapTupleHeader header) {
   }
 }
 
-Entry* entry_of(Relation relation, Located* located) {
+Entry* add_entry(Relation relation, Located* located) {
   const RowId place = row_id(&located->tid);
-  Entry* known = backend->write_set.find_any(storage_of(relation), place);
-  if (known != nullptr) return known;
   const WriteSet::RowIdentity identity = row_identity(relation, &located->tuple, place);
   Entry* entry = pg::enter([&]() -> pg::Result<Entry*> {
     return &backend->write_set.add_entry(RelationGetRelid(relation), storage_of(relation), place,
@@ -189,10 +209,11 @@ void locate(Relation relation, ItemPointer tid, CommandId command, TM_FailureDat
     locate_transient(tid, command, failure, located);
     if (located->where == Where::kRefused || located->entry->applied_in == 0) return;
     located->tid = item_pointer(located->entry->applied_row);
-    located->entry = nullptr;
     located->version = nullptr;
-  } else if (Entry* entry = backend->write_set.find(storage_of(relation), row_id(tid))) {
-    const Version* first = WriteSet::oldest(*entry);
+  }
+  Entry* known = backend->write_set.find_any(storage_of(relation), row_id(&located->tid));
+  if (known != nullptr && WriteSet::is_pending(*known)) {
+    const Version* first = WriteSet::oldest(*known);
     return refuse(located, failure, changed_by_us(first->command, command), tid, first->command);
   }
   fetch_heap_row(relation, located);
@@ -202,7 +223,7 @@ void locate(Relation relation, ItemPointer tid, CommandId command, TM_FailureDat
   }
   refuse_unseen(relation, located->tuple.t_data);
   located->where = Where::kOthers;
-  located->entry = entry_of(relation, located);
+  located->entry = known != nullptr ? known : add_entry(relation, located);
 }
 
 // ------------------------------------------------------------------ update

@@ -49,11 +49,6 @@ void WriteSet::grow_places() {
   }
 }
 
-Entry* WriteSet::find(StorageId storage, RowId row) const noexcept {
-  Entry* entry = find_any(storage, row);
-  return entry != nullptr && entry->newest != nullptr && entry->applied_in == 0 ? entry : nullptr;
-}
-
 Entry* WriteSet::find_changed_in(StorageId storage, RowId row,
                                  CommandNumber command) const noexcept {
   Entry* entry = find_any(storage, row);
@@ -119,6 +114,7 @@ Version& WriteSet::push(Entry& entry, const Change& change) {
   if (entry.newest == nullptr) ++row_count_;
   entry.newest = &version;
   log_.back() = &version;
+  first_command_ = std::min(first_command_, change.command);
   if (change.tuple == nullptr) {
     ++hidden;
     ++hidden_total_;
@@ -177,7 +173,7 @@ std::span<const adjudicator::KeyChange> WriteSet::keys_to_adjudicate() {
   all_keys_ = keys_;
   for (std::size_t n = 0; n < entries_.size(); ++n) {
     const Entry& entry = entries_[n];
-    if (entry.newest == nullptr || entry.applied_in != 0) continue;
+    if (!is_pending(entry)) continue;
     bool key_changed = !entry.identity_is_key;
     for (const Version* v = entry.newest; v != nullptr; v = v->older) key_changed |= v->key_changed;
     const LockClass lock_class = key_changed ? LockClass::kUpdate : LockClass::kNoKeyUpdate;
@@ -191,7 +187,7 @@ std::span<Entry* const> WriteSet::entries_to_apply() {
   to_apply_.clear();
   for (std::size_t n = 0; n < entries_.size(); ++n) {
     Entry& entry = entries_[n];
-    if (entry.newest != nullptr && entry.applied_in == 0) to_apply_.push_back(&entry);
+    if (is_pending(entry)) to_apply_.push_back(&entry);
   }
   const auto comes_first = [](const Entry* a, const Entry* b) {
     return a->relation != b->relation ? a->relation < b->relation : a->base < b->base;
@@ -261,6 +257,7 @@ void WriteSet::clear() noexcept {
   hidden_total_ = 0;
   row_count_ = 0;
   mark_count_ = 0;
+  first_command_ = kNoCommand;
 }
 
 }  // namespace zorya::query_processor

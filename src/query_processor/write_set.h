@@ -69,13 +69,18 @@ class WriteSet {
   [[nodiscard]] bool nothing_to_commit() const noexcept { return log_.empty() && keys_.empty(); }
   [[nodiscard]] bool has_versions() const noexcept { return !log_.empty(); }
 
-  /// The entry of a row if a version of it is pending; null if not, or if it is applied already.
-  [[nodiscard]] Entry* find(StorageId storage, RowId row) const noexcept;
-  /// For a reader at `command`: the same, and also one that was applied after the reader's
-  /// snapshot, which still reads the row at its old place.
+  /// True if a version of the row is pending: made, not rolled back, and not applied yet.
+  [[nodiscard]] static bool is_pending(const Entry& entry) noexcept {
+    return entry.newest != nullptr && entry.applied_in == 0;
+  }
+  /// For a reader at `command`: the entry of a row with versions, unless it was applied before the
+  /// reader's snapshot; one applied later is still read at its old place. May be null if no version
+  /// was made before `command`: the reader sees none.
   [[nodiscard]] Entry* find_changed(StorageId storage, RowId row,
                                     CommandNumber command) const noexcept {
-    return may_hold(storage, row.block) ? find_changed_in(storage, row, command) : nullptr;
+    return command > first_command_ && may_hold(storage, row.block)
+               ? find_changed_in(storage, row, command)
+               : nullptr;
   }
   /// True if the heap block may hold a row with an entry; false is certain. One bit per hash, so
   /// that pages without changes are read at the heap's own speed.
@@ -162,6 +167,7 @@ class WriteSet {
     RelationId relation;
     std::uint32_t count;
   };
+  static constexpr CommandNumber kNoCommand = ~CommandNumber{0};
   static constexpr std::size_t kFilterWords = 256;  // 16,384 bits
 
   static std::uint32_t filter_bit(StorageId storage, std::uint32_t block) noexcept {
@@ -193,6 +199,7 @@ class WriteSet {
   std::uint32_t hidden_total_ = 0;
   std::uint32_t row_count_ = 0;
   std::uint32_t mark_count_ = 0;
+  CommandNumber first_command_ = kNoCommand;  // no version was made by an earlier one
   std::array<std::uint64_t, kFilterWords> filter_{};
 };
 

@@ -18,11 +18,6 @@ namespace zorya::query_processor::pg {
 static_assert(PG_VERSION_NUM / 10000 == 15,
               "this file says which calls another major version needs otherwise");
 
-/// Any version of the row at tuple->t_self, pinned in *buffer. False if there is none.
-inline bool fetch_any(Relation relation, HeapTuple tuple, Buffer* buffer) {
-  return heap_fetch(relation, SnapshotAny, tuple, buffer, false);
-}
-
 /// The version of the row at tuple->t_self that this transaction wrote and did not change since,
 /// pinned in *buffer. False if it is gone.
 inline bool fetch_own(Relation relation, HeapTuple tuple, Buffer* buffer) {
