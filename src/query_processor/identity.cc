@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/transam.h"
@@ -68,6 +69,7 @@ void add_stored_tree(KeyHash* hash, Relation index, AttrNumber attribute) {
 struct KeyColumn {
   AttrNumber attribute;  // 0: an expression
   Oid collation;
+  bool is_word;   // the value stands for itself
   bool extended;  // the hash function takes a seed and gives 64 bits
   FmgrInfo hash;
 };
@@ -102,6 +104,10 @@ struct TableKeys {
 // Of this backend. Retired ones may still be in use by callers up the stack, so they live until the
 // transaction ends.
 std::unordered_map<Oid, TableKeys*>* cached = nullptr;
+struct {
+  Oid relation = InvalidOid;
+  TableKeys* keys = nullptr;
+} last_asked;  // of those cached: a statement asks for one table's row by row
 TableKeys* retired = nullptr;
 std::uint64_t invalidation_count = 0;
 
@@ -112,6 +118,7 @@ void retire(TableKeys* keys) noexcept {
 
 void on_relation_changed(Datum, Oid relation) {
   ++invalidation_count;
+  last_asked = {};
   if (cached == nullptr) return;
   if (relation == InvalidOid) {
     for (const auto& [oid, keys] : *cached) retire(keys);
@@ -126,6 +133,16 @@ void on_relation_changed(Datum, Oid relation) {
 
 // ------------------------------------------------------------------ building
 
+/// True if equal values of a column are the same machine word, as the operator class says it to
+/// btree's deduplication: true of integers, not of floats, whose -0.0 is 0.0.
+bool is_word(Relation index, int column) {
+  if (!TupleDescAttr(RelationGetDescr(index), column)->attbyval) return false;
+  const Oid type = index->rd_opcintype[column];
+  const Oid says = get_opfamily_proc(index->rd_opfamily[column], type, type, BTEQUALIMAGE_PROC);
+  return OidIsValid(says) && DatumGetBool(OidFunctionCall1Coll(says, index->rd_indcollation[column],
+                                                               ObjectIdGetDatum(type)));
+}
+
 /// Finds how values of an index column are hashed so that equal ones hash alike. False if there is
 /// no way.
 bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
@@ -135,6 +152,8 @@ bool find_hash(Relation index, int column, KeyColumn* out, Oid* equality) {
   const TypeCacheEntry* known =
       lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_EXTENDED_PROC);
   if (!OidIsValid(*equality)) return false;
+  out->is_word = is_word(index, column);
+  if (out->is_word) return true;
   if (planted("hash_without_equality") &&
       TupleDescAttr(RelationGetDescr(index), column)->attlen < 0) {
     out->extended = true;
@@ -250,9 +269,13 @@ void find_references(Relation relation, TableKeys* keys) {
 
 TableKeys* keys_of(Relation relation) {
   const Oid oid = RelationGetRelid(relation);
+  if (last_asked.relation == oid) return last_asked.keys;
   if (cached != nullptr) {
     const auto found = cached->find(oid);
-    if (found != cached->end()) return found->second;
+    if (found != cached->end()) {
+      last_asked = {oid, found->second};
+      return found->second;
+    }
   }
   const std::uint64_t invalidations_before = invalidation_count;
   List* indexes = RelationGetIndexList(relation);
@@ -291,7 +314,9 @@ bool hash_values(KeySpace* space, const Datum* values, const bool* nulls, KeyHas
       continue;
     }
     KeyColumn* column = &space->columns[i];
-    if (column->extended) {
+    if (column->is_word) {
+      add(out, values[i]);
+    } else if (column->extended) {
       add(out,
           DatumGetUInt64(FunctionCall2Coll(&column->hash, column->collation, values[i],
                                            UInt64GetDatum(kHashSeedHigh))),
@@ -337,8 +362,10 @@ bool key_of_slot(KeySpace* space, TupleTableSlot* slot, EState** state, KeyHash*
 }
 
 void refuse_newer(TransactionId made_by) {
-  if (!TransactionIdIsNormal(made_by) || TransactionIdIsCurrentTransactionId(made_by)) return;
-  if (XidInMVCCSnapshot(made_by, GetTransactionSnapshot())) raise_schema_changed();
+  if (TransactionIdIsNormal(made_by) && XidInMVCCSnapshot(made_by, GetTransactionSnapshot()) &&
+      !TransactionIdIsCurrentTransactionId(made_by)) {
+    raise_schema_changed();
+  }
 }
 
 void refuse_newer_index(const KeySpace& space) { refuse_newer(space.made_by); }
