@@ -238,6 +238,17 @@ def test_admin_is_an_ordinary_role(data):
         assert row == (False, False, False, True, False, False)
 
 
+def test_clients_cannot_take_every_connection(data):
+    """The router looks by one of its own who holds up a schema change."""
+    with PrivateClusters(data) as clusters:
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            for _ in range(200):
+                clusters.connect()
+        assert len(clusters.connections) == 192
+        for _ in range(3):
+            clusters.connect("zorya_control").execute("SELECT * FROM sys.lock_holders('{1}')")
+
+
 def test_forced_settings_hold_whatever_the_files_say(data):
     with PrivateClusters(data):
         pass
