@@ -117,6 +117,18 @@ void check_grant_schemas(const GrantStmt* statement) {
   }
 }
 
+void check_grant_relations(const GrantStmt* statement) {
+  const bool is_of_relations =
+      statement->objtype == OBJECT_TABLE || statement->objtype == OBJECT_SEQUENCE;
+  if (statement->targtype != ACL_TARGET_OBJECT || !is_of_relations) return;
+  ListCell* cell;
+  foreach (cell, statement->objects) {
+    const Oid relation = RangeVarGetRelid(lfirst_node(RangeVar, cell), NoLock, true);
+    const char* schema = get_namespace_name(get_rel_namespace(relation));
+    if (schema != nullptr && is_catalogue_schema(schema)) refuse(Clause::kSystemEntity);
+  }
+}
+
 void check_sequence_cache(List* options, bool is_identity, bool must_have_cache) {
   DefElem* cache = option_of(options, "cache");
   const bool fits =
@@ -257,6 +269,7 @@ void check_grant(Node* node, const StatementContext& /*context*/) {
   const char* verb = statement->is_grant ? "GRANT" : "REVOKE";
   if (!takes(kGrant, statement->objtype)) refuse_object(verb);
   check_grant_schemas(statement);
+  check_grant_relations(statement);
 }
 
 void check_default_privileges(Node* node, const StatementContext& /*context*/) {
