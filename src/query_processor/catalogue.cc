@@ -284,4 +284,11 @@ void note_schema_change(SchemaChangeKind kind) {
   transaction.kind = kind;
 }
 
+CatalogueVersion last_change_for_all() {
+  LWLockAcquire(history_lock, LW_SHARED);
+  const CatalogueVersion last = shared->history.changed_for_all();
+  LWLockRelease(history_lock);
+  return last;
+}
+
 }  // namespace zorya::query_processor

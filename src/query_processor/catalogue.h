@@ -48,5 +48,7 @@ enum class SchemaChangeKind : std::uint8_t {
 
 /// This transaction changes the schema; at its COMMIT others are told. In the lane.
 void note_schema_change(SchemaChangeKind kind);
+/// The version at which something that is no relation last changed. It stands still in the lane.
+adjudicator::CatalogueVersion last_change_for_all();
 
 }  // namespace zorya::query_processor

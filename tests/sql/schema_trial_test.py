@@ -189,6 +189,22 @@ def test_the_second_of_two_equal_changes_is_told_at_commit(server, pair):
         assert owner.execute("SELECT schema_reruns FROM sys.commit_stats()").fetchone()[0] >= reruns + 4
 
 
+def test_what_is_no_relation_is_not_replaced_unseen(server, pair):
+    """Sessions that have used no table are told of functions and schemas at no statement, but here."""
+    first, second = server.connect("admin"), server.connect("admin")
+    first.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1")
+    for change in ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql RETURN 2", "DROP FUNCTION f()"):
+        first.execute("BEGIN")
+        assert outcome(first, change) == DONE
+        second.execute("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql RETURN 3")
+        assert outcome(first, "COMMIT") == OC001
+        assert first.execute("SELECT f()").fetchone() == (3,)
+    second.execute("BEGIN")
+    assert outcome(second, "DROP FUNCTION f()") == DONE
+    assert outcome(first, "CREATE TABLE u (id int)") == DONE
+    assert outcome(second, "COMMIT") == DONE
+
+
 def test_a_failing_commit_leaves_status_idle_in_both_protocols(pair):
     first, second = pair
     for prepare in (False, True):

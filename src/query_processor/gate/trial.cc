@@ -4,6 +4,7 @@
 #include "query_processor/errors.h"
 #include "query_processor/gate/router_notices.h"
 #include "query_processor/gate/schema_change.h"
+#include "query_processor/gate/touched.h"
 #include "query_processor/pg/subtransaction.h"
 #include "query_processor/shared_state.h"
 
@@ -32,6 +33,7 @@ struct KeptChange {
   Oid role;
   int security_context;
   char* settings[kSettingCount];
+  adjudicator::CatalogueVersion changed_for_all;  // before the trial
 };
 KeptChange* kept = nullptr;
 
@@ -41,6 +43,7 @@ void keep(const UtilityCall& call, void (*check)(Node*, const StatementContext&)
   kept->planned = static_cast<PlannedStmt*>(copyObjectImpl(call.planned));
   kept->query = pstrdup(call.query);
   kept->check = check;
+  kept->changed_for_all = last_change_for_all();
   GetUserIdAndSecContext(&kept->role, &kept->security_context);
   for (int i = 0; i < kSettingCount; ++i)
     kept->settings[i] = pstrdup(GetConfigOption(kSettings[i], false, false));
@@ -98,6 +101,15 @@ void run_kept_quietly() {
   client_min_messages = messages_outside;
 }
 
+/// A function or a schema that another session has changed since the trial must not be replaced
+/// unseen. Of relations a session is told by itself. In the lane.
+void refuse_change_of_another() {
+  if (schema_change_kind(kept->planned->utilityStmt) != SchemaChangeKind::kForAll) return;
+  if (last_change_for_all() == kept->changed_for_all) return;
+  note_told_of_change();
+  raise_schema_changed();
+}
+
 }  // namespace
 
 bool is_in_explicit_block() {
@@ -134,6 +146,7 @@ void run_again_at_commit() {
   SetUserIdAndSecContext(kept->role, kept->security_context);
   PushActiveSnapshot(GetTransactionSnapshot());
   run_kept_quietly();
+  refuse_change_of_another();
   PopActiveSnapshot();
   SetUserIdAndSecContext(role_outside, security_context_outside);
   AtEOXact_GUC(true, settings_level);
