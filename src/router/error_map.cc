@@ -9,13 +9,15 @@ using pgwire::ErrorFields;
 using pgwire::ErrorReport;
 
 /// 55P03: lock_timeout. 40P01: a deadlock found sooner. XX000 and 23505: two DDL statements met in
-/// the catalogue; or what a statement had found by its name was dropped before it was opened.
+/// the catalogue; or what a statement had found by its name was dropped before it was opened or
+/// looked up.
 bool is_catalogue_conflict(const ErrorFields& error) {
   const std::string_view state = error['C'];
   if (state == "55P03" || state == "40P01") return true;
   if (state == "XX000") {
     return error['M'].starts_with("tuple concurrently ") ||
-           error['M'].starts_with("could not open relation with OID ");
+           error['M'].starts_with("could not open relation with OID ") ||
+           error['M'].starts_with("cache lookup failed for ");
   }
   // An error about a name that the extension has renamed: what else it said is of the name.
   if (state == "40001") return error['M'].ends_with("(OC001)");

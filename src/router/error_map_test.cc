@@ -24,7 +24,8 @@ TEST(ErrorMap, ConflictsInTheCatalogueAreOC001) {
        {std::pair("55P03", "canceling statement due to lock timeout"),
         std::pair("40P01", "deadlock detected"), std::pair("XX000", "tuple concurrently updated"),
         std::pair("XX000", "tuple concurrently deleted"),
-        std::pair("XX000", "could not open relation with OID 41356")}) {
+        std::pair("XX000", "could not open relation with OID 41356"),
+        std::pair("XX000", "cache lookup failed for attribute 2 of relation 20084")}) {
     const auto mapped = map(state, message);
     ASSERT_TRUE(mapped) << message;
     EXPECT_EQ(mapped->severity, "ERROR");
