@@ -2,8 +2,12 @@
 import psycopg
 import pytest
 
+from raw_client import RawClient, startup
 from support.router import RunningRouter
 from support.scratch_server import ScratchServer
+
+BESIDE_OURS = ("temp_file_limit", "work_mem", "max_stack_depth", "lock_timeout", "statement_timeout", "default_toast_compression",
+               "idle_in_transaction_session_timeout", "default_transaction_isolation", "default_table_access_method")
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +56,41 @@ def test_a_router_reports_a_forced_conflict_as_any_other(router):
         admin.execute("select zorya.fail_commits('OC000', 't')")
         with pytest.raises(psycopg.errors.SerializationFailure, match="OC000"):
             admin.execute("update t set v = 1")
+
+
+def refused_at_startup(router, **parameters):
+    with RawClient(router.port) as client:
+        client.start_tls(router.host)
+        client.send(startup(user="admin", database="postgres", **parameters))
+        error = client.receive_error()
+        return error["S"], error["C"], error["M"]
+
+
+@pytest.fixture(scope="module")
+def shipped_router(server):
+    """In front of a server whose limits are the service's."""
+    with RunningRouter(server.folder) as running:
+        yield running
+
+
+def test_no_client_moves_a_limit_on_its_way_in_or_by_any_statement(shipped_router):
+    client = shipped_router.connect()
+    settings = dict(client.execute("select name, setting from pg_settings where name like 'zorya.%%' or name = any(%s)",
+                                   (list(BESIDE_OURS),)).fetchall())
+    assert len(settings) > 25 and set(BESIDE_OURS) < set(settings)
+    for name, value in settings.items():
+        other = str(int(value) + 1) if value.lstrip("-").isdigit() else "on"
+        refused = "FATAL", "0A000", f'setting configuration parameter "{name}" not supported'
+        for parameters in ({"options": f"-c {name}={other}"}, {"options": f"--{name}={other}"}, {name: other}):
+            assert refused_at_startup(shipped_router, **parameters) == refused, parameters
+        for statement in (f"set {name} = {other}", f"select set_config('{name}', '{other}', false)",
+                          f"alter role admin set {name} = {other}", f"alter role all set {name} = {other}",
+                          f"alter database postgres set {name} = {other}", f"alter system set {name} = {other}",
+                          f"with x as (select set_config('{name}', '{other}', true)) select * from x",
+                          f"create function f() returns int language sql set {name} = {other} as 'select 1'"):
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                client.execute(statement)
+    client.execute("reset all")
+    for session in (client, shipped_router.connect()):
+        now = dict(session.execute("select name, setting from pg_settings").fetchall())
+        assert {name: now[name] for name in settings} == settings
