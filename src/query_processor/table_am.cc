@@ -21,6 +21,7 @@ void install_table_am() {
   routine = *heap_routine;
   set_read_members(&routine);
   set_write_members(&routine);
+  set_lock_members(&routine);
   set_ddl_members(&routine);
   next_through_write_set = routine.scan_getnextslot;
   scan_through_write_set(false);

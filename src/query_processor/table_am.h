@@ -30,9 +30,11 @@ bool is_our_table(Relation relation);
 /// cleared.
 void scan_through_write_set(bool yes);
 
-// table_read.cc, table_write.cc and table_ddl.cc: each sets its members of the routine.
+// table_read.cc, table_write.cc, table_lock.cc and table_ddl.cc: each sets its members of the
+// routine.
 void set_read_members(TableAmRoutine* routine);
 void set_write_members(TableAmRoutine* routine);
+void set_lock_members(TableAmRoutine* routine);
 void set_ddl_members(TableAmRoutine* routine);
 
 /// Puts a pending version into a slot, without a copy: versions live until the top transaction

@@ -1,13 +1,11 @@
 #include "query_processor/backend.h"
-#include "query_processor/commit_stats.h"
-#include "query_processor/errors.h"
 #include "query_processor/forced_outcomes.h"
 #include "query_processor/gate/row_size.h"
 #include "query_processor/identity.h"
 #include "query_processor/limits.h"
+#include "query_processor/located_row.h"
 #include "query_processor/pg/boundary.h"
 #include "query_processor/pg/version.h"
-#include "query_processor/plant.h"
 #include "query_processor/table_am.h"
 
 extern "C" {
@@ -26,11 +24,6 @@ namespace zorya::query_processor {
 namespace {
 
 using adjudicator::LockClass;
-
-/// Nobody else will ever see the rows of a temporary table, nor the table that this transaction
-/// made before it commits.
-bool nobody_else_can_see(Relation relation) { return RelationUsesLocalBuffers(relation); }
-bool made_by_us(Relation relation) { return relation->rd_createSubid != InvalidSubTransactionId; }
 
 // ------------------------------------------------------------------ insert
 
@@ -82,148 +75,6 @@ void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandI
   for (int i = 0; i < count; ++i) gate::hold_row_size(relation, slots[i]);
   heap_am()->multi_insert(relation, slots, count, command, options, bulk);
   for (int i = 0; i < count; ++i) note_inserted(relation, slots[i]);
-}
-
-// ------------------------------------------------------------------ what a tid means for a writer
-
-enum class Where {
-  kOwn,      // a row that only we can see: heap changes it at once
-  kOthers,   // a row that others can see, or a pending version of it
-  kRefused,  // heap's own answer for a row that this command or an earlier one changed already
-};
-
-/// Plain data: it may be jumped over. `buffer` is pinned if valid, and holds `tuple`.
-struct Located {
-  Where where = Where::kRefused;
-  TM_Result result = TM_Ok;
-  ItemPointerData tid{};  // in the heap; of a row that was applied already its new place
-  HeapTupleData tuple{};
-  Buffer buffer = InvalidBuffer;
-  Entry* entry = nullptr;
-  Version* version = nullptr;  // null: the heap's own version
-};
-
-void release(Located* located) {
-  if (BufferIsValid(located->buffer)) ReleaseBuffer(located->buffer);
-  located->buffer = InvalidBuffer;
-}
-
-void refuse(Located* located, TM_FailureData* failure, TM_Result result, ItemPointer tid,
-            CommandId changed_by) {
-  failure->ctid = *tid;
-  // MERGE looks whether it was ourselves.
-  failure->xmax = GetCurrentTransactionId();
-  failure->cmax = changed_by;
-  failure->traversed = false;
-  located->where = Where::kRefused;
-  located->result = result;
-}
-
-/// Heap's answer for a row that we changed: by this very command, or by one before it.
-TM_Result changed_by_us(CommandId changed_by, CommandId command) {
-  return changed_by >= command ? TM_SelfModified : TM_Invisible;
-}
-
-void locate_transient(ItemPointer tid, CommandId command, TM_FailureData* failure,
-                      Located* located) {
-  Version* version = backend->write_set.version_at(row_id(tid));
-  if (version == nullptr || version->tuple == nullptr)
-    elog(ERROR, "no pending version at transient tid");
-  Entry* entry = version->entry;
-  if (version->command >= command)
-    return refuse(located, failure, TM_Invisible, tid, version->command);
-  if (entry->newest != version) {
-    const Version* next = entry->newest;
-    if (next == nullptr) elog(ERROR, "the pending version was rolled back");
-    while (next->older != nullptr && next->older != version) next = next->older;
-    return refuse(located, failure, changed_by_us(next->command, command), tid, next->command);
-  }
-  located->where = Where::kOthers;
-  located->entry = entry;
-  located->version = version;
-  located->tuple = *static_cast<HeapTuple>(version->tuple);
-}
-
-/// Pins a page: mostly that of the row before, and then PostgreSQL need not look up where it is.
-Buffer pin_page(Relation relation, BlockNumber block) {
-  static Buffer recent = InvalidBuffer;
-  if (recent == InvalidBuffer ||
-      !ReadRecentBuffer(relation->rd_node, MAIN_FORKNUM, block, recent)) {
-    recent = ReadBuffer(relation, block);
-  }
-  return recent;
-}
-
-/// Whoever sees the version.
-void fetch_heap_row(Relation relation, Located* located) {
-  const BlockNumber block = ItemPointerGetBlockNumberNoCheck(&located->tid);
-  const OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&located->tid);
-  located->buffer = pin_page(relation, block);
-  Page page = BufferGetPage(located->buffer);
-  LockBuffer(located->buffer, BUFFER_LOCK_SHARE);
-  const bool is_there = offset >= FirstOffsetNumber && offset <= PageGetMaxOffsetNumber(page);
-  ItemId line = is_there ? PageGetItemId(page, offset) : nullptr;
-  if (line == nullptr || !ItemIdIsNormal(line)) elog(ERROR, "no row at tid (%u,%u)", block, offset);
-  located->tuple.t_self = located->tid;
-  located->tuple.t_tableOid = RelationGetRelid(relation);
-  located->tuple.t_data = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, line));
-  located->tuple.t_len = ItemIdGetLength(line);
-  LockBuffer(located->buffer, BUFFER_LOCK_UNLOCK);
-}
-
-bool is_own(HeapTupleHeader header) {
-  if (!HeapTupleHeaderXminCommitted(header) &&
-      TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header))) {
-    return true;
-  }
-  // Written at COMMIT or before DDL: what we changed in the heap is ours too.
-  return (header->t_infomask & (HEAP_XMAX_INVALID | HEAP_XMAX_IS_MULTI)) == 0 &&
-         TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmax(header));
-}
-
-void refuse_unseen(Relation relation, HeapTupleHeader header) {
-  const TransactionId maker = HeapTupleHeaderGetXmin(header);
-  if (TransactionIdIsNormal(maker) && !HeapTupleHeaderXminFrozen(header) &&
-      XidInMVCCSnapshot(maker, GetTransactionSnapshot())) {
-    count_conflict(RelationGetRelid(relation), ConflictKind::kSeen);
-    raise_conflict();
-  }
-}
-
-Entry* add_entry(Relation relation, Located* located) {
-  const RowId place = row_id(&located->tid);
-  const WriteSet::RowIdentity identity = row_identity(relation, &located->tuple, place);
-  Entry* entry = pg::enter([&]() -> pg::Result<Entry*> {
-    return &backend->write_set.add_entry(RelationGetRelid(relation), storage_of(relation), place,
-                                         identity);
-  });
-  scan_through_write_set(true);
-  return entry;
-}
-
-/// Finds what `tid` means for a writer at `command`.
-void locate(Relation relation, ItemPointer tid, CommandId command, TM_FailureData* failure,
-            Located* located) {
-  located->tid = *tid;
-  if (WriteSet::is_transient(row_id(tid))) {
-    locate_transient(tid, command, failure, located);
-    if (located->where == Where::kRefused || located->entry->applied_in == 0) return;
-    located->tid = item_pointer(located->entry->applied_row);
-    located->version = nullptr;
-  }
-  Entry* known = backend->write_set.find_any(storage_of(relation), row_id(&located->tid));
-  if (known != nullptr && WriteSet::is_pending(*known)) {
-    const Version* first = WriteSet::oldest(*known);
-    return refuse(located, failure, changed_by_us(first->command, command), tid, first->command);
-  }
-  fetch_heap_row(relation, located);
-  if (is_own(located->tuple.t_data)) {
-    located->where = Where::kOwn;
-    return;
-  }
-  refuse_unseen(relation, located->tuple.t_data);
-  located->where = Where::kOthers;
-  located->entry = known != nullptr ? known : add_entry(relation, located);
 }
 
 // ------------------------------------------------------------------ update
@@ -432,96 +283,6 @@ TM_Result remove(Relation relation, ItemPointer tid, CommandId command, Snapshot
   return TM_Ok;
 }
 
-// ------------------------------------------------------------------ marks
-
-LockClass lock_class_of(LockTupleMode mode) {
-  switch (mode) {
-    case LockTupleKeyShare:
-      return LockClass::kKeyShare;
-    case LockTupleShare:
-      return LockClass::kShare;
-    case LockTupleNoKeyExclusive:
-      return LockClass::kNoKeyUpdate;
-    case LockTupleExclusive:
-      break;
-  }
-  return LockClass::kUpdate;
-}
-
-/// A parent that a child fell back to when its own parent was removed.
-bool marked_in_cascade(const Entry& entry, LockClass lock_class) {
-  return lock_class == LockClass::kKeyShare && backend->write_set.hidden_count(entry.relation) > 0;
-}
-
-void mark(Entry* entry, LockClass lock_class) {
-  if (planted("skip_mark_in_cascade") && marked_in_cascade(*entry, lock_class)) return;
-  if (planted("skip_mark") || WriteSet::is_marked(*entry, lock_class)) return;
-  check_room_for_mark();
-  pg::enter([&]() -> pg::Result<void> {
-    backend->write_set.add_mark(*entry, lock_class);
-    return {};
-  });
-}
-
-void mark_own(adjudicator::KeyChange mark) {
-  pg::enter([&]() -> pg::Result<void> {
-    backend->write_set.add_own_mark(mark);
-    return {};
-  });
-}
-
-void fill_slot(Relation relation, Located* located, TupleTableSlot* slot) {
-  if (located->version != nullptr) return store_version(located->version, slot);
-  auto* buffer_slot = reinterpret_cast<BufferHeapTupleTableSlot*>(slot);
-  const HeapTupleData tuple = located->tuple;
-  ExecClearTuple(slot);
-  buffer_slot->base.tupdata = tuple;
-  buffer_slot->base.tupdata.t_tableOid = RelationGetRelid(relation);
-  slot->tts_tableOid = RelationGetRelid(relation);
-  // The slot takes the pin over.
-  ExecStorePinnedBufferHeapTuple(&buffer_slot->base.tupdata, slot, located->buffer);
-  located->buffer = InvalidBuffer;
-}
-
-/// FOR UPDATE and its like: a mark for the adjudicator, never a lock; so NOWAIT and SKIP LOCKED
-/// have nothing to say.
-TM_Result lock(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTableSlot* slot,
-               CommandId command, LockTupleMode mode, LockWaitPolicy policy, uint8 flags,
-               TM_FailureData* failure) {
-  if (nobody_else_can_see(relation)) {
-    return heap_am()->tuple_lock(relation, tid, snapshot, slot, command, mode, policy, flags,
-                                 failure);
-  }
-  check_isolation_level();
-  note_touched(RelationGetRelid(relation));
-  failure->traversed = false;
-  Located located;
-  locate(relation, tid, command, failure, &located);
-  if (located.where == Where::kRefused) {
-    // ON CONFLICT DO UPDATE looks at the row to tell "a second time".
-    if (located.result == TM_Invisible && WriteSet::is_transient(row_id(tid))) {
-      store_version(backend->write_set.version_at(row_id(tid)), slot);
-    }
-    return located.result;
-  }
-  if (located.where == Where::kOwn) {
-    // It may stand for a row that others see, under the same identity.
-    if (!made_by_us(relation)) {
-      const WriteSet::RowIdentity identity =
-          row_identity(relation, &located.tuple, row_id(&located.tid));
-      if (identity.is_key)
-        mark_own({identity.hash, lock_class_of(mode), RelationGetRelid(relation)});
-    }
-    release(&located);
-    return heap_am()->tuple_lock(relation, &located.tid, snapshot, slot, command, mode, policy,
-                                 flags, failure);
-  }
-  mark(located.entry, lock_class_of(mode));
-  fill_slot(relation, &located, slot);
-  release(&located);
-  return TM_Ok;
-}
-
 }  // namespace
 
 void set_write_members(TableAmRoutine* routine) {
@@ -531,7 +292,6 @@ void set_write_members(TableAmRoutine* routine) {
   routine->multi_insert = multi_insert;
   routine->tuple_update = update;
   routine->tuple_delete = remove;
-  routine->tuple_lock = lock;
 }
 
 }  // namespace zorya::query_processor
