@@ -29,17 +29,6 @@ json::object cluster_object(const cluster::ClusterInfo& cluster) {
           {"reason", cluster.reason}, {"postmaster_pid", cluster.postmaster_pid}};
 }
 
-json::object wounds_object(const router::WoundCounts& wounds) {
-  return {{"rolled_back", wounds.rolled_back},
-          {"copies_failed", wounds.copies_failed},
-          {"cancelled", wounds.cancelled},
-          {"terminated", wounds.terminated},
-          {"aged", wounds.aged},
-          {"told", wounds.told},
-          {"waits_at_bound", wounds.waits_at_bound},
-          {"backends_lost", wounds.backends_lost}};
-}
-
 json::value parsed_or_null(const std::string& text) {
   json::error_code error;
   json::value value = json::parse(text, error);
@@ -109,8 +98,9 @@ std::string status_text(const StatusReport& report) {
                     {{"open", report.router.sessions},
                      {"half_open", report.router.half_open},
                      {"accepted", report.router.accepted},
-                     {"refused", report.router.refused}}},
-                   {"wounds", wounds_object(report.router.wounds)},
+                     {"refused", report.router.refused},
+                     {"told", report.router.losses.told},
+                     {"backends_lost", report.router.losses.backends_lost}}},
                    {"telemetry",
                     {{"logs", counters.logs_written},
                      {"segments", counters.segments_written},

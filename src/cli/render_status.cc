@@ -73,6 +73,16 @@ std::string percentile_text(const json::array& times, std::string_view part, dou
   return "-";
 }
 
+// What schema changes and the age limit did to transactions in their way.
+std::string wounds_text(const json::value& path) {
+  std::int64_t ended = 0;
+  for (const char* how : {"rolled_back", "copy_failed", "cancelled", "terminated"}) {
+    ended += number_at(path, std::string("/figures/wounds_") + how);
+  }
+  return std::to_string(ended) + " by schema changes, " + text_at(path, "/figures/wounds_aged") +
+         " by age; " + text_at(path, "/figures/waits_at_bound") + " waits met the bound";
+}
+
 void add_commit_path(const json::value& cluster, std::string& text) {
   json::error_code error;
   const json::value* path = cluster.find_pointer("/commit_path", error);
@@ -88,6 +98,7 @@ void add_commit_path(const json::value& cluster, std::string& text) {
           std::to_string(number_at(*path, "/figures/recent_keys_bytes") >> 10) + " KiB\n";
   const std::string conflicts = conflicts_text(list_at(*path, "/conflicts"));
   if (!conflicts.empty()) text += "  conflicts " + conflicts + "\n";
+  text += "  wounds    " + wounds_text(*path) + "\n";
   const json::array& times = list_at(*path, "/times");
   if (times.empty()) return;
   text += "  times    ";
@@ -96,17 +107,6 @@ void add_commit_path(const json::value& cluster, std::string& text) {
             percentile_text(times, part, 0.99) + ";";
   }
   text.back() = '\n';
-}
-
-// What schema changes did to sessions in their way.
-void add_wounds(const json::value& status, std::string& text) {
-  const std::int64_t ended =
-      number_at(status, "/wounds/rolled_back") + number_at(status, "/wounds/copies_failed") +
-      number_at(status, "/wounds/cancelled") + number_at(status, "/wounds/terminated");
-  text += "wounds      " + std::to_string(ended) + " by schema changes, " +
-          std::to_string(number_at(status, "/wounds/aged")) + " by age; " +
-          std::to_string(number_at(status, "/wounds/waits_at_bound")) + " waits met the bound; " +
-          std::to_string(number_at(status, "/wounds/backends_lost")) + " backends lost\n";
 }
 
 void add_status_clusters(const json::value& status, std::string& text) {
@@ -169,8 +169,9 @@ std::string status_lines(std::string_view status_json, std::uint64_t memory_byte
     text += "tests       outcomes can be forced (zorya force)\n";
   }
   text += "sessions    " + text_at(status, "/sessions/open") + " open, " +
-          text_at(status, "/sessions/refused") + " refused\n";
-  add_wounds(status, text);
+          text_at(status, "/sessions/refused") + " refused, " + text_at(status, "/sessions/told") +
+          " told of a transaction ended from outside, " +
+          text_at(status, "/sessions/backends_lost") + " backends lost\n";
   text += "environments " + text_at(status, "/environments/busy") + " busy, " +
           text_at(status, "/environments/idle") + " idle, " +
           text_at(status, "/environments/parked") + " parked\n";

@@ -93,9 +93,10 @@ TEST(Render, StatusSaysThatNothingListensForAwsApis) {
 
 TEST(Render, StatusTellsHowCommitsFare) {
   const std::string text = status_lines(
-      R"({"forced_outcomes":true,"wounds":{"rolled_back":2,"copies_failed":0,"cancelled":1,"terminated":1,"aged":3,
-        "told":5,"waits_at_bound":6,"backends_lost":7},"clusters":[{"id":"c","state":"ACTIVE","endpoint":"e","commit_path":{
-        "figures":{"committed":12,"conflicts":3,"apply_failures":0,"recent_keys":7,"recent_keys_bytes":4096},
+      R"({"forced_outcomes":true,"sessions":{"open":1,"refused":2,"told":5,"backends_lost":7},"clusters":[{"id":"c","state":"ACTIVE","endpoint":"e","commit_path":{
+        "figures":{"committed":12,"conflicts":3,"apply_failures":0,"recent_keys":7,"recent_keys_bytes":4096,
+          "wounds_rolled_back":2,"wounds_copy_failed":0,"wounds_cancelled":1,"wounds_terminated":1,"wounds_aged":3,
+          "waits_at_bound":6},
         "conflicts":[{"table_name":"public.t","kind":"key","conflicts":1},
                      {"table_name":"public.t","kind":"row","conflicts":2},
                      {"table_name":null,"kind":"schema","conflicts":1}],
@@ -110,10 +111,10 @@ TEST(Render, StatusTellsHowCommitsFare) {
   EXPECT_NE(
       text.find("verdict < 1 us, 99 % < 4 us; apply -, 99 % -; flush < 2.0 ms, 99 % over 33 s"),
       std::string::npos);
-  EXPECT_NE(
-      text.find(
-          "wounds      4 by schema changes, 3 by age; 6 waits met the bound; 7 backends lost"),
-      std::string::npos);
+  EXPECT_NE(text.find("wounds    4 by schema changes, 3 by age; 6 waits met the bound\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("1 open, 2 refused, 5 told of a transaction ended from outside, 7 backends"),
+            std::string::npos);
   EXPECT_NE(text.find("not known: asleep"), std::string::npos);
   EXPECT_NE(text.find("outcomes can be forced"), std::string::npos);
 }

@@ -74,13 +74,15 @@ Datum int64_datum(const Counter& counter) {
   return Int64GetDatum(static_cast<std::int64_t>(counter.load(std::memory_order_relaxed)));
 }
 
-constexpr int kColumnCount = 18;
+constexpr auto kWounds = static_cast<int>(Wound::kCount);
+constexpr int kFigureCount = 18;
+constexpr int kColumnCount = kFigureCount + kWounds;
 
 void fill(Datum* values) {
   const CommitCounters& counted = counters();
   const AdjudicatorState state = adjudicator_state();
   const adjudicator::RecentKeysFigures& recent = state.recent_keys;
-  const std::uint64_t figures[kColumnCount] = {counted.committed,
+  const std::uint64_t figures[kFigureCount] = {counted.committed,
                                                counted.conflicts,
                                                counted.apply_failures,
                                                counted.rows_updated_hot,
@@ -98,8 +100,10 @@ void fill(Datum* values) {
                                                counted.schema_reruns,
                                                counted.lane_waits,
                                                counted.waits_at_bound};
-  for (int i = 0; i < kColumnCount; ++i)
+  for (int i = 0; i < kFigureCount; ++i)
     values[i] = Int64GetDatum(static_cast<std::int64_t>(figures[i]));
+  for (int i = 0; i < kWounds; ++i)
+    values[kFigureCount + i] = int64_datum(counted.wounds[static_cast<std::size_t>(i)]);
 }
 
 void put_conflicts(const ReturnSetInfo* result, const ConflictsOfTable& table) {

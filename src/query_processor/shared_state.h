@@ -1,7 +1,9 @@
 #pragma once
 
 #include "adjudicator/adjudicator.h"
+#include "query_processor/wounds.h"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -19,6 +21,7 @@ struct CommitCounters {
   std::atomic<std::uint64_t> schema_reruns;   // schema changes of a block run again at COMMIT
   std::atomic<std::uint64_t> lane_waits;      // schema changes that found the lane taken
   std::atomic<std::uint64_t> waits_at_bound;  // statements whose wait for a lock met its bound
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Wound::kCount)> wounds;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared between processes");
 
@@ -26,6 +29,11 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "it is shared bet
 void install_shared_state();
 
 CommitCounters& counters();
+
+/// How often that was done.
+inline std::atomic<std::uint64_t>& wounds(Wound wound) {
+  return counters().wounds[static_cast<std::size_t>(wound)];
+}
 
 /// Decides under the decision lock, and keeps the table of recent keys swept. Any backend, in a
 /// transaction; waits only for other verdicts, which take microseconds.

@@ -11,6 +11,9 @@ namespace zorya::router {
 /// Why a transaction was ended from outside, as its client is told; made at the moment it is told.
 using Reason = std::function<pgwire::ErrorReport()>;
 
+/// What it was ended for.
+enum class Cause { kSchemaChange, kAge };
+
 /// What a session whose transaction was ended from outside answers, without its backend. Pure.
 ///
 /// The first statement, or COMMIT, is answered with the reason; after that the backend, which is in

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "pgwire/sql_mark.h"
+#include "query_processor/gate/router_word.h"
 #include "query_processor/gate/settings.h"
 #include "router/error_map.h"
 
@@ -23,14 +24,13 @@ constexpr std::size_t kAsyncNameCountMax = 1000;
 /// its turn, with an error that fails the transaction as the service's would, and a ReadyForQuery.
 constexpr std::string_view kQueryThatFails = "FunctionCall is refused";
 
-/// A word that no client can know, so that the error about it is told from errors of theirs.
-const std::string& failing_word() {
-  static const std::string word = "zorya_" + base::random_alphanumeric(16);
-  return word;
+bool is_our_failure(const pgwire::ErrorFields& error) {
+  return error['C'] == "42601" && error['M'].find(Relay::own_word()) != std::string_view::npos;
 }
 
-bool is_our_failure(const pgwire::ErrorFields& error) {
-  return error['C'] == "42601" && error['M'].find(failing_word()) != std::string_view::npos;
+std::string failing_text(Cause cause) {
+  return std::string(Relay::own_word()) +
+         std::string(cause == Cause::kAge ? gate::kForAge : gate::kForSchemaChange);
 }
 
 ErrorReport in_failed_transaction() {
@@ -46,7 +46,11 @@ std::string_view text_of(std::string_view body) { return body.substr(0, body.fin
 
 }  // namespace
 
-std::string_view Relay::failing_query() { return failing_word(); }
+/// No client can know it, so that errors about it are told from errors of theirs.
+std::string_view Relay::own_word() {
+  static const std::string word = "zorya_" + base::random_alphanumeric(16);
+  return word;
+}
 
 /// Handles what a client sends.
 class Relay::ClientSide {
@@ -347,8 +351,6 @@ class Relay::BackendSide {
     const bool is_refused_call = relay_.awaited_.is_front(Kind::kRefusedCall);
     if (!relay_.awaited_.is_simple()) relay_.awaited_.skip_to_sync();
     if (is_fatal) relay_.told_fatal_ = true;
-    const bool waited = relay_.changes_schema_ && relay_.held_up_ && (*fields)['C'] == "40001";
-    if (waited || (*fields)['C'] == "55P03") ++relay_.counts_.waits_at_bound;
     if (relay_.cancel_expected_ && (*fields)['C'] == "57014") {
       relay_.cancel_expected_ = false;
       relay_.tell(out_, relay_.reason_);
@@ -376,7 +378,6 @@ class Relay::BackendSide {
       pgwire::append_data_row(out_, (*fields)['M']);
     } else if (state == kSchemaChangeNotice) {
       relay_.changes_schema_ = relay_.schema_change_begun_ = true;
-      relay_.held_up_ = false;
     } else if (state == kAbortedNotice) {
       relay_.aborted_ = true;
     } else if (!state.starts_with(kPrivateClass) && !is_loss(*fields) && !answers_us()) {
@@ -452,13 +453,13 @@ Relay::Stance Relay::stance() const {
 /// ahead of it.
 bool Relay::may_commit() const { return status_ == TransactionStatus::kIdle || end_may_be_ahead(); }
 
-void Relay::fail_transaction(Reason reason, std::string& to_backend) {
+void Relay::fail_transaction(Cause cause, Reason reason, std::string& to_backend) {
   was_open_ = awaited_.is_open();
   failed_on_its_own_ = false;
   reason_ = std::move(reason);
   doom_.begin_failing();
   awaited_.add({.kind = Kind::kOwnQuery, .may_commit = false});
-  pgwire::append_query(to_backend, failing_query());
+  pgwire::append_query(to_backend, failing_text(cause));
   if (!was_open_) return;
   // If one of the client's messages fails meanwhile, the backend skips our query: the Sync is
   // answered in any case.
@@ -484,11 +485,11 @@ void Relay::finish_failing() {
   }
 }
 
-void Relay::fail_copy(Reason reason, std::string& to_backend) {
+void Relay::fail_copy(Cause cause, Reason reason, std::string& to_backend) {
   expect_cancel(std::move(reason));
   cancel_sent_ = true;
   copy_ended_by_client();
-  pgwire::append_message(to_backend, 'f', std::string_view("ended from outside\0", 19));
+  pgwire::append_message(to_backend, 'f', failing_text(cause) + '\0');
 }
 
 void Relay::expect_cancel(Reason reason) {

@@ -34,7 +34,7 @@ enum class RelayStatus {
 class Relay {
  public:
   /// `counts` outlives it; `message_bytes_max` bounds each message of the client.
-  Relay(pgwire::TransactionStatus status, WoundCounts& counts,
+  Relay(pgwire::TransactionStatus status, LossCounts& counts,
         std::uint32_t message_bytes_max = pgwire::kClientMessageBytesMax)
       : client_cutter_(message_bytes_max, message_bytes_max, kHeldBytesMax),
         counts_(counts),
@@ -59,8 +59,6 @@ class Relay {
   [[nodiscard]] bool changes_schema() const { return changes_schema_; }
   /// One has begun since this was asked last.
   bool takes_schema_change() { return std::exchange(schema_change_begun_, false); }
-  /// It is, or is not, held up by others now.
-  void note_held_up(bool is_held_up) { held_up_ = is_held_up; }
   /// The backend ended because its transaction was too old.
   [[nodiscard]] bool has_aged() const { return aged_; }
   [[nodiscard]] const SessionMemory& memory() const { return memory_; }
@@ -85,9 +83,9 @@ class Relay {
 
   /// Ends the transaction of a session that is kInTransaction or kOpen: appends what makes the
   /// backend fail it. The client is held until that is answered, then told `reason`.
-  void fail_transaction(Reason reason, std::string& to_backend);
+  void fail_transaction(Cause cause, Reason reason, std::string& to_backend);
   /// Ends the COPY of a session that is kCopyIn; its error reads as `reason`.
-  void fail_copy(Reason reason, std::string& to_backend);
+  void fail_copy(Cause cause, Reason reason, std::string& to_backend);
   /// A cancel is on its way to the backend: if it strikes, the error reads as `reason`.
   void expect_cancel(Reason reason);
   /// The cancel was sent, or not: what the client sends from now on is not struck by it.
@@ -105,8 +103,9 @@ class Relay {
   /// A backend stands in for the lost one, in a failed block if transaction_status() says so.
   void take_backend() { has_backend_ = true; }
 
-  /// A query that the backend cannot but refuse, so that its transaction fails.
-  static std::string_view failing_query();
+  /// The word by which each backend knows our own messages (gate/router_word.h). Alone it is a
+  /// query that fails its transaction.
+  static std::string_view own_word();
 
  private:
   class ClientSide;
@@ -129,7 +128,7 @@ class Relay {
   pgwire::FrameCutter client_cutter_;
   // The backend is ours; the bound is PostgreSQL's own. What we look at is never so large.
   pgwire::FrameCutter backend_cutter_{1u << 30, 64u << 20, kHeldBytesMax};
-  WoundCounts& counts_;
+  LossCounts& counts_;
   pgwire::TransactionStatus status_;
   Awaited awaited_;
   Doom doom_;
@@ -145,7 +144,6 @@ class Relay {
   bool end_ahead_ = false;          // the end of its block may be on its way
   bool changes_schema_ = false;
   bool schema_change_begun_ = false;
-  bool held_up_ = false;  // the schema change, when it was looked at last
   bool has_backend_ = true;
   bool copying_in_ = false;
   bool told_fatal_ = false;

@@ -151,8 +151,8 @@ class ModelBackend {
   }
 
   void query(const std::string& text) {
-    if (text == Relay::failing_query()) {
-      error("42601", "syntax error at or near \"" + text + "\"");
+    if (text.starts_with(Relay::own_word())) {
+      error("42601", "syntax error at or near \"" + std::string(Relay::own_word()) + "\"");
       return ready();
     }
     for (const std::string& word : split(text)) {
@@ -378,7 +378,7 @@ class Program {
     return {};
   }
 
-  [[nodiscard]] const WoundCounts& counts() const { return counts_; }
+  [[nodiscard]] const LossCounts& counts() const { return counts_; }
   [[nodiscard]] std::size_t committed_count() const { return committed_.size(); }
 
  private:
@@ -525,10 +525,10 @@ class Program {
     const Stance stance = relay_.stance();
     if (stance == Stance::kInTransaction || stance == Stance::kOpen) {
       trace("  fail", "transaction");
-      relay_.fail_transaction(catalogue_conflict, backend_->in);
+      relay_.fail_transaction(Cause::kSchemaChange, catalogue_conflict, backend_->in);
     } else if (stance == Stance::kCopyIn) {
       trace("  fail", "copy");
-      relay_.fail_copy(catalogue_conflict, backend_->in);
+      relay_.fail_copy(Cause::kSchemaChange, catalogue_conflict, backend_->in);
     }
   }
 
@@ -567,7 +567,7 @@ class Program {
     for (const auto& text : relay_.memory().restoring({})) backend_->in += text;
     if (relay_.transaction_status() == TransactionStatus::kFailed) {
       pgwire::append_query(backend_->in, "begin");
-      pgwire::append_query(backend_->in, Relay::failing_query());
+      pgwire::append_query(backend_->in, Relay::own_word());
     }
     backend_->work(backend_->in.size());
     backend_->out.clear();
@@ -595,7 +595,7 @@ class Program {
   }
 
   std::mt19937_64 random_;
-  WoundCounts counts_;
+  LossCounts counts_;
   std::set<std::string> committed_;
   std::unique_ptr<ModelBackend> backend_ = std::make_unique<ModelBackend>(committed_);
   Relay relay_{TransactionStatus::kIdle, counts_};

@@ -56,7 +56,10 @@ std::string fatal(std::string state) {
   return out;
 }
 std::string our_error() {
-  return error("42601", "syntax error at or near \"" + std::string(Relay::failing_query()) + "\"");
+  return error("42601", "syntax error at or near \"" + std::string(Relay::own_word()) + "\"");
+}
+std::string own_query(std::string_view reason) {
+  return std::string(Relay::own_word()) + std::string(reason);
 }
 std::string oc001() {
   return error("40001", "schema has been updated by another transaction (OC001)");
@@ -84,7 +87,7 @@ class RelayTest : public testing::Test {
   static Reason reason() { return catalogue_conflict; }
   std::string fail() {
     std::string out;
-    relay_.fail_transaction(reason(), out);
+    relay_.fail_transaction(Cause::kSchemaChange, reason(), out);
     return out;
   }
   std::string lose() {
@@ -94,7 +97,7 @@ class RelayTest : public testing::Test {
   }
   std::string take_answers() { return std::exchange(answers_, {}); }
 
-  WoundCounts counts_;
+  LossCounts counts_;
   Relay relay_{TransactionStatus::kIdle, counts_};
   std::string answers_;  // what the client got without the backend
 };
@@ -273,7 +276,7 @@ TEST_F(RelayTest, AnOpenSequenceFailsAndItsRestIsDropped) {
   begin();
   client(parse("", "select") + bind("", "") + message('E', "\0\0\0\0\1"s));
   EXPECT_EQ(relay_.stance(), Relay::Stance::kOpen);
-  EXPECT_EQ(fail(), query(Relay::failing_query()) + message('S'));
+  EXPECT_EQ(fail(), query(own_query(" schema")) + message('S'));
   EXPECT_EQ(backend(message('1') + message('2') + message('s') + our_error() + ready('E')),
             message('1') + message('2') + message('s'));
   EXPECT_TRUE(relay_.holds_client());
@@ -297,8 +300,8 @@ TEST_F(RelayTest, ACopyThatIsFailedReadsAsTheReason) {
   backend(message('G', "\0\0\0"s));
   EXPECT_EQ(relay_.stance(), Relay::Stance::kCopyIn);
   std::string out;
-  relay_.fail_copy(reason(), out);
-  EXPECT_EQ(out[0], 'f');
+  relay_.fail_copy(Cause::kAge, reason(), out);
+  EXPECT_EQ(out, message('f', own_query(" age") + '\0'));
   EXPECT_EQ(backend(error("57014", "COPY from stdin failed: x") + ready()), oc001() + ready());
   EXPECT_EQ(client(message('d', "1") + message('c')), message('d', "1") + message('c'));
 }
@@ -469,10 +472,8 @@ TEST_F(RelayTest, ASchemaChangeIsNoticedUntilItIsDone) {
   EXPECT_TRUE(relay_.changes_schema());
   EXPECT_TRUE(relay_.takes_schema_change());
   EXPECT_FALSE(relay_.takes_schema_change());
-  relay_.note_held_up(true);
   backend(oc001() + ready());
   EXPECT_FALSE(relay_.changes_schema());
-  EXPECT_EQ(counts_.waits_at_bound, 1u);
 }
 
 TEST_F(RelayTest, GoodbyeEndsIt) {

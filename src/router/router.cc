@@ -95,7 +95,7 @@ class ThreadedRouter final : public Router {
                           .half_open = shared->half_open.size(),
                           .accepted = shared->accepted,
                           .refused = shared->refused,
-                          .wounds = shared->wounds});
+                          .losses = shared->losses});
     });
     if (future.wait_for(kStopTime) != std::future_status::ready) return {};
     return future.get();

@@ -51,17 +51,11 @@ struct Options {
   Limits limits;
 };
 
-/// What schema changes and the age limit did to sessions in their way, and which losses sessions
-/// lived through. Counted since the start.
-struct WoundCounts {
-  std::uint64_t rolled_back = 0;     // idle in a transaction: it was made to fail
-  std::uint64_t copies_failed = 0;   // waiting for COPY data: the COPY was made to fail
-  std::uint64_t cancelled = 0;       // running: a cancel was sent, autovacuum's included
-  std::uint64_t terminated = 0;      // not to be stopped otherwise within 20 ms
-  std::uint64_t aged = 0;            // idle in a transaction past the age limit
-  std::uint64_t told = 0;            // sessions that were told so (OC001, or 54000 for age)
-  std::uint64_t waits_at_bound = 0;  // statements whose wait for a lock ended at its bound
-  std::uint64_t backends_lost = 0;   // backends that went without being asked to
+/// What sessions lived through. Counted since the start; what was done to them each cluster's
+/// server counts (sys.commit_stats).
+struct LossCounts {
+  std::uint64_t told = 0;           // transactions ended from outside, as their clients were told
+  std::uint64_t backends_lost = 0;  // backends that went without being asked to
 };
 
 /// Counts, for `zorya status`.
@@ -70,7 +64,7 @@ struct RouterStatus {
   std::size_t half_open = 0;
   std::uint64_t accepted = 0;  // since the start
   std::uint64_t refused = 0;
-  WoundCounts wounds;
+  LossCounts losses;
 };
 
 /// The PostgreSQL front of an instance, on one thread of its own.

@@ -107,7 +107,7 @@ asio::awaitable<bool> SchemaWatch::round() {
   }
   const auto holders = co_await link_->lock_holders(waiters);
   if (!holders) co_return true;  // once more, by a new connection
-  begin_wounds(*holders);
+  begin_wounds();
   for (const auto& holder : *holders) {
     if (stopped_) co_return false;
     co_await wound(holder);
@@ -116,16 +116,8 @@ asio::awaitable<bool> SchemaWatch::round() {
   co_return true;
 }
 
-void SchemaWatch::begin_wounds(const std::vector<ControlLink::LockHolder>& holders) {
+void SchemaWatch::begin_wounds() {
   for (auto& [pid, wound] : wounds_) wound.seen = false;
-  for (const Waiter& waiter : waiters_) {
-    const auto session = waiter.session.lock();
-    if (!session) continue;
-    session->note_held_up(
-        std::any_of(holders.begin(), holders.end(), [&](const ControlLink::LockHolder& holder) {
-          return holder.waiter == session->backend_pid();
-        }));
-  }
 }
 
 /// Who holds up nobody now begins anew when it does.
@@ -163,12 +155,10 @@ asio::awaitable<void> SchemaWatch::wound(ControlLink::LockHolder holder) {
     case Verb::kNone:
       break;
     case Verb::kFail:
-      ++shared_->wounds.rolled_back;
-      session->fail_transaction(catalogue_conflict);
+      session->fail_transaction(Cause::kSchemaChange);
       break;
     case Verb::kFailCopy:
-      ++shared_->wounds.copies_failed;
-      session->fail_copy(catalogue_conflict);
+      session->fail_copy(Cause::kSchemaChange);
       break;
     case Verb::kCancel:
       co_await cancel(std::move(holder), session);
@@ -185,7 +175,6 @@ asio::awaitable<void> SchemaWatch::cancel(ControlLink::LockHolder holder,
   if (session) session->expect_cancel(catalogue_conflict);
   const bool sent =
       co_await link_->end_holder(holder.waiter, holder.holder, ControlLink::How::kCancel);
-  if (sent) ++shared_->wounds.cancelled;
   if (!session) co_return;
   session->cancel_was_sent(sent);
   session->drain();
@@ -196,7 +185,6 @@ asio::awaitable<void> SchemaWatch::terminate(ControlLink::LockHolder holder,
   if (session) session->expect_termination(true);
   const bool sent =
       co_await link_->end_holder(holder.waiter, holder.holder, ControlLink::How::kTerminate);
-  if (sent) ++shared_->wounds.terminated;
   if (!sent && session) session->expect_termination(false);
 }
 

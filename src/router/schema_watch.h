@@ -45,7 +45,7 @@ class SchemaWatch : public std::enable_shared_from_this<SchemaWatch> {
 
   static asio::awaitable<void> run(Self self);
   asio::awaitable<bool> round();
-  void begin_wounds(const std::vector<ControlLink::LockHolder>& holders);
+  void begin_wounds();
   void end_wounds();
   asio::awaitable<void> wound(ControlLink::LockHolder holder);
   asio::awaitable<void> cancel(ControlLink::LockHolder holder, std::shared_ptr<Session> session);

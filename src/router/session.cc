@@ -339,7 +339,7 @@ asio::awaitable<void> Session::end_backend(std::shared_ptr<ByteStream> backend, 
   if (client_is_there && !last_words_ && !is_broken && !relay_->has_told_fatal() &&
       relay_->lose_backend(loss_reason(), to_client)) {
     if (!termination_expected_) {
-      ++shared_->wounds.backends_lost;
+      ++shared_->losses.backends_lost;
       log_refusal("the backend is gone");
     }
     termination_expected_ = false;

@@ -57,7 +57,7 @@ struct Shared {
   std::array<char, 64 << 10> buffer{};
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
-  WoundCounts wounds;
+  LossCounts losses;
   bool stopping = false;
   bool watches_ages = false;
 
@@ -93,15 +93,14 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] bool may_tell_backend() const;
   [[nodiscard]] std::uint32_t backend_pid() const { return backend_pid_; }
   [[nodiscard]] bool changes_schema() const { return backend_ && relay_->changes_schema(); }
-  void fail_transaction(Reason reason);
-  void fail_copy(Reason reason);
+  void fail_transaction(Cause cause);
+  void fail_copy(Cause cause);
   void expect_cancel(Reason reason);
   void cancel_was_sent(bool sent);
   void expect_termination(bool expected) { termination_expected_ = expected; }
   /// Takes what the backend has to say while the client does not read, up to a bound: a backend
   /// that waits for its reader feels no cancel.
   void drain();
-  void note_held_up(bool is_held_up) { relay_->note_held_up(is_held_up); }
 
   /// Ends its transaction if that has idled for too long. True if it has one.
   bool check_age();
@@ -127,6 +126,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void forget_backend();
   [[nodiscard]] Reason loss_reason() const;
   [[nodiscard]] Reason age_reason() const;
+  [[nodiscard]] Reason reason_of(Cause cause) const;
 
   asio::awaitable<bool> set_up_tls();
   asio::awaitable<bool> log_in();

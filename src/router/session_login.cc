@@ -2,6 +2,7 @@
 #include "iam/dsql_token.h"
 #include "net/socket.h"
 #include "pgwire/frame.h"
+#include "query_processor/gate/router_word.h"
 #include "router/backend_greeting.h"
 #include "router/error_map.h"
 #include "router/read_answer.h"
@@ -259,7 +260,7 @@ asio::awaitable<Session::Attempt> Session::log_in_at_backend(BackendGreeting* gr
   }
   backend_ = std::make_shared<ByteStream>(shared_->context, std::move(*socket));
   auto parameters = backend_parameters(login_);
-  parameters.emplace_back("zorya.router_listens", "on");
+  parameters.emplace_back(query_processor::gate::kRouterWordSetting, Relay::own_word());
   const std::string startup = pgwire::print_startup(parameters);
   if (!co_await backend_->write_all(startup)) co_return Attempt::kAgain;
   if (!co_await read_answer(backend_.get(), greeting)) {
@@ -275,7 +276,7 @@ asio::awaitable<Session::Attempt> Session::try_backend(std::string* to_client) {
   const Attempt attempt = co_await log_in_at_backend(&greeting);
   if (attempt == Attempt::kRefused) refuse(greeting.error(), "the backend: " + greeting.reason());
   if (attempt != Attempt::kDone) co_return attempt;
-  relay_.emplace(*greeting.status(), shared_->wounds, shared_->options.limits.message_bytes_max);
+  relay_.emplace(*greeting.status(), shared_->losses, shared_->options.limits.message_bytes_max);
   pgwire::append_authentication_ok(*to_client);
   relay_->from_backend(greeting.rest(), *to_client);
   register_cancel(greeting.key(), *to_client);

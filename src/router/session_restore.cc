@@ -45,7 +45,7 @@ SessionMemory::Settings settings_in(std::string_view greeting) {
 std::vector<std::string> failed_block() {
   std::vector<std::string> out(2);
   pgwire::append_query(out[0], "BEGIN");
-  pgwire::append_query(out[1], Relay::failing_query());
+  pgwire::append_query(out[1], Relay::own_word());
   return out;
 }
 

@@ -40,15 +40,15 @@ bool Session::send_now(std::string_view data) {
   return false;
 }
 
-void Session::fail_transaction(Reason reason) {
+void Session::fail_transaction(Cause cause) {
   std::string out;
-  relay_->fail_transaction(std::move(reason), out);
+  relay_->fail_transaction(cause, reason_of(cause), out);
   send_now(out);
 }
 
-void Session::fail_copy(Reason reason) {
+void Session::fail_copy(Cause cause) {
   std::string out;
-  relay_->fail_copy(std::move(reason), out);
+  relay_->fail_copy(cause, reason_of(cause), out);
   send_now(out);
 }
 
@@ -73,6 +73,10 @@ Reason Session::loss_reason() const {
   return [] { return server_unavailable(); };
 }
 
+Reason Session::reason_of(Cause cause) const {
+  return cause == Cause::kAge ? age_reason() : catalogue_conflict;
+}
+
 Reason Session::age_reason() const {
   return [begun = transaction_begun_, clock = shared_->options.clock,
           age_max = shared_->options.limits.transaction_age_max] {
@@ -90,11 +94,10 @@ bool Session::check_age() {
   if (stance == Relay::Stance::kCopyIn) {
     // A COPY that is being sent is a statement that runs.
     if (now - last_heard_ < age_max) return true;
-    fail_copy(age_reason());
+    fail_copy(Cause::kAge);
   } else {
-    fail_transaction(age_reason());
+    fail_transaction(Cause::kAge);
   }
-  ++shared_->wounds.aged;
   return true;
 }
 

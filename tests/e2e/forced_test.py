@@ -100,14 +100,16 @@ def test_status_tells_how_commits_fare(up):
         assert {"table_name": "public.seen", "kind": "row", "conflicts": 1}.items() <= \
             next(row for row in path["conflicts"] if row["table_name"] == "public.seen").items()
         assert {row["part"] for row in path["times"]} == {"verdict", "apply", "flush"}
-        wounds = json.loads(told(up, "status", "--json"))["wounds"]
-        assert {"rolled_back", "cancelled", "terminated", "aged", "told", "waits_at_bound", "backends_lost"} <= set(wounds)
+        assert {"recent_keys", "recent_keys_bytes", "waits_at_bound"} | {
+            f"wounds_{how}" for how in ("rolled_back", "copy_failed", "cancelled", "terminated", "aged")} <= set(path["figures"])
         admin.execute("begin")
         admin.execute("select * from seen")
         other.execute("alter table seen add column w int")
         admin.execute("rollback")
-        after = json.loads(told(up, "status", "--json"))["wounds"]
-        assert after["rolled_back"] == wounds["rolled_back"] + 1
+        after = json.loads(told(up, "status", "--json"))
+        figures = after["clusters"][0]["commit_path"]["figures"]
+        assert figures["wounds_rolled_back"] == path["figures"]["wounds_rolled_back"] + 1
+        assert {"told", "backends_lost"} <= set(after["sessions"])
         text = told(up, "status")
         assert re.search(r"wounds +[1-9]\d* by schema changes", text)
         assert re.search(r"\d+ committed, \d+ conflicts, heap disagreed 0 times", text)
@@ -148,7 +150,7 @@ def lowered_limits_hold(plain):
     with plain.connect(autocommit=True) as admin:
         admin.execute("begin")
         admin.execute("select * from fourth")
-        wait_until(lambda: json.loads(told(plain, "status", "--json"))["wounds"]["aged"] == 1, what="the end of an idle transaction")
+        wait_until(lambda: json.loads(told(plain, "status", "--json"))["clusters"][0]["commit_path"]["figures"]["wounds_aged"] == 1, what="the end of an idle transaction")
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="transaction age limit of 1s exceeded"):
             admin.execute("select 1")
         admin.execute("rollback")

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.scratch_server import ScratchServer  # noqa: E402
+from support.waiting import wait_until  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,17 @@ def refusal(connection, statement) -> str:
     with pytest.raises(psycopg.Error) as caught:
         connection.execute(statement)
     return caught.value.sqlstate
+
+
+def wounds(server) -> dict[str, int]:
+    with server.connect() as owner:
+        cursor = owner.execute("SELECT * FROM sys.commit_stats")
+        return {column.name[7:]: value for column, value in zip(cursor.description, cursor.fetchone())
+                if column.name.startswith("wounds_")}
+
+
+def counted(server, before) -> dict[str, int]:
+    return {name: count - before[name] for name, count in wounds(server).items() if count != before[name]}
 
 
 def test_it_is_an_ordinary_role_with_two_functions(server):
@@ -39,25 +51,32 @@ def test_nobody_else_may_call_them(server, statement):
 
 
 def test_it_finds_and_ends_who_holds_up_a_schema_change(server):
-    control, holder, changer = server.connect("zorya_control"), server.connect("admin"), server.connect("admin")
+    """The waiter is the owner's: it waits for 10 s, where a schema change would be gone after 40 ms."""
+    control, holder, changer = server.connect("zorya_control"), server.connect("admin"), server.connect()
     holder.execute("BEGIN")
     holder.execute("SELECT * FROM t")
     pids = (changer.info.backend_pid, holder.info.backend_pid)
-    assert control.execute("SELECT sys.end_lock_holder(%s, %s, true)", pids).fetchone() == (False,)  # nobody waits
-    change = threading.Thread(target=changer.execute, args=("ALTER TABLE t ADD COLUMN w int",))
+    before = wounds(server)
+    for terminates in (False, True):  # nobody waits
+        assert control.execute("SELECT sys.end_lock_holder(%s, %s, %s)", (*pids, terminates)).fetchone() == (False,)
+    assert counted(server, before) == {}
+    change = threading.Thread(target=changer.execute, args=("BEGIN; LOCK TABLE public.t",))
     change.start()
-    rows = []
-    while not rows:
-        rows = control.execute("SELECT * FROM sys.lock_holders(%s::int[])", ([pids[0]],)).fetchall()
+    rows = wait_until(
+        lambda: control.execute("SELECT * FROM sys.lock_holders(%s::int[])", ([pids[0]],)).fetchall(), "it waits")
     assert rows == [(*pids, "client backend", "idle in transaction", "ClientRead")]
-    assert control.execute("SELECT sys.end_lock_holder(%s, %s, true)", pids).fetchone() == (True,)
+    # A cancel means nothing to who idles.
+    for terminates in (False, True):
+        assert control.execute("SELECT sys.end_lock_holder(%s, %s, %s)", (*pids, terminates)).fetchone() == (True,)
+    assert counted(server, before) == {"cancelled": 1, "terminated": 1}
     change.join(10)
     assert not change.is_alive() and refusal(holder, "SELECT 1") in ("57P01", None)
+    changer.close()
 
 
 def test_the_router_is_told_of_a_schema_change_and_of_settings(server):
     notices = []
-    told = server.connect("admin", options="-c zorya.router_listens=on")
+    told = server.connect("admin", options="-c zorya.router_word=zorya_x")
     told.add_notice_handler(lambda notice: notices.append(notice.sqlstate))
     told.execute("CREATE TABLE u (id int PRIMARY KEY)")
     assert notices == ["ZR002"]
@@ -67,8 +86,43 @@ def test_the_router_is_told_of_a_schema_change_and_of_settings(server):
     assert told.info.parameter_status("search_path") == "c"
     told.execute("ROLLBACK")
     assert told.info.parameter_status("search_path") == "public, b"
-    assert refusal(told, "SET zorya.router_listens = off") == "0A000"
+    assert refusal(told, "SET zorya.router_word = 'zorya_y'") == "0A000"
     told.execute("DROP TABLE u")
+
+
+def test_no_session_learns_the_word_by_which_the_router_is_known(server):
+    session = server.connect("admin", options="-c zorya.router_word=zorya_x")
+    for statement in ("SHOW zorya.router_word", "SELECT current_setting('zorya.router_word')"):
+        assert refusal(session, statement) in ("0A000", "42501")
+    assert "zorya_x" not in str(session.execute("SELECT name, setting, reset_val FROM pg_settings").fetchall())
+
+
+def test_what_the_router_ends_by_its_word_is_counted(server):
+    session, other = server.connect("admin", options="-c zorya.router_word=zorya_x"), server.connect("admin")
+
+    def fail_copy(text):
+        with pytest.raises(RuntimeError), session.cursor().copy("COPY t FROM STDIN"):
+            raise RuntimeError(text)  # psycopg sends a CopyFail that ends with it
+
+    def fail(connection, text):
+        connection.execute("BEGIN")
+        assert refusal(connection, text) == "42601"
+        connection.execute("ROLLBACK")
+
+    before = wounds(server)
+    fail(session, "zorya_x schema")
+    fail_copy("zorya_x schema")
+    assert counted(server, before) == {"rolled_back": 1, "copy_failed": 1}
+    fail(session, "zorya_x age")
+    fail_copy("zorya_x age")
+    before |= {"rolled_back": before["rolled_back"] + 1, "copy_failed": before["copy_failed"] + 1}
+    assert counted(server, before) == {"aged": 2}
+    before = wounds(server)
+    fail(session, "zorya_x")  # a fresh backend in the place of a lost one is brought to a failed block so
+    fail(session, "zorya_y schema")
+    fail(other, "zorya_x schema")
+    fail_copy("no more")
+    assert counted(server, before) == {}
 
 
 def test_others_are_told_nothing(server):

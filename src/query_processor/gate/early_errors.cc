@@ -4,6 +4,8 @@
 #include "query_processor/errors.h"
 #include "query_processor/gate/ddl.h"
 #include "query_processor/gate/gate.h"
+#include "query_processor/gate/router_notices.h"
+#include "query_processor/gate/router_word.h"
 #include "query_processor/gate/rules.h"
 #include "query_processor/shared_state.h"
 
@@ -42,12 +44,9 @@ bool is_of_the_catalogue(int sqlstate) {
   }
 }
 
-/// The session router says OC001 for these: a wait for a lock that ended, and work that it ended
-/// itself, in an idle block by a word that no grammar has.
+/// The session router says OC001 for these: a wait for a lock that ended, and work that it ended by
+/// a cancel.
 bool is_told_by_router(int sqlstate) {
-  constexpr std::string_view kWord = "zorya_";
-  if (sqlstate == ERRCODE_SYNTAX_ERROR && debug_query_string != nullptr)
-    return strncmp(debug_query_string, kWord.data(), kWord.size()) == 0;
   return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED ||
          sqlstate == ERRCODE_QUERY_CANCELED;
 }
@@ -124,6 +123,19 @@ bool may_be_of_changed_columns(int sqlstate) {
   return sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED || sqlstate == ERRCODE_SYNTAX_ERROR;
 }
 
+/// What the error did, if the session router made it: by its query, or as the end of a COPY.
+std::optional<Wound> wound_by_router(int sqlstate) {
+  const bool is_query = sqlstate == ERRCODE_SYNTAX_ERROR;
+  if (!is_query && sqlstate != ERRCODE_QUERY_CANCELED) return std::nullopt;
+  const ErrorData* error = is_query ? nullptr : current_error();
+  const auto reason = said_by_router(is_query           ? debug_query_string
+                                     : error != nullptr ? error->message
+                                                        : nullptr);
+  if (reason == kForAge) return Wound::kAged;
+  if (reason != kForSchemaChange) return std::nullopt;
+  return is_query ? Wound::kRolledBack : Wound::kCopyFailed;
+}
+
 void say_instead(int sqlstate, const char* message) {
   errcode(sqlstate);
   errmsg_internal("%s", message);
@@ -150,7 +162,10 @@ void look_at_error(void* /*argument*/) {
   if (sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX) return say_what_helps_depth();
   if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) return name_declared_type();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
-  if (is_told_by_router(sqlstate)) return note_told_of_change();
+  const auto wound = wound_by_router(sqlstate);
+  if (wound) ++wounds(*wound);
+  if (wound == Wound::kAged) return;  // that says nothing of the catalogue
+  if (wound || is_told_by_router(sqlstate)) return note_told_of_change();
   const bool may_be_columns = may_be_of_changed_columns(sqlstate);
   if (!is_of_the_catalogue(sqlstate) && !may_be_columns) return;
   const ErrorData* error = current_error();

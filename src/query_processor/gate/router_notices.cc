@@ -1,5 +1,6 @@
 #include "query_processor/gate/router_notices.h"
 
+#include "query_processor/gate/router_word.h"
 #include "query_processor/gate/settings.h"
 #include "query_processor/pg/server.h"
 
@@ -13,12 +14,14 @@ extern "C" {
 namespace zorya::query_processor::gate {
 namespace {
 
-bool router_listens = false;
+char* router_word = nullptr;
+
+bool router_listens() { return router_word != nullptr && router_word[0] != '\0'; }
 
 /// A backend that ends (terminated, or its client is gone) with a transaction that did not commit:
 /// without this nobody could tell whether the statement that was running has committed.
 void report_abort_at_end(XactEvent event, void* /*argument*/) {
-  if (event != XACT_EVENT_ABORT || !proc_exit_inprogress || !router_listens) return;
+  if (event != XACT_EVENT_ABORT || !proc_exit_inprogress || !router_listens()) return;
   ereport(NOTICE, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '3')), errmsg("aborted")));
 }
 
@@ -32,16 +35,23 @@ void report_changes_of_settable_parameters() {
 }  // namespace
 
 void install_router_notices() {
-  DefineCustomBoolVariable("zorya.router_listens", "Set by the session router.", nullptr,
-                           &router_listens, false, PGC_BACKEND, GUC_NO_SHOW_ALL, nullptr, nullptr,
-                           nullptr);
+  DefineCustomStringVariable(kRouterWordSetting, "Set by the session router.", nullptr,
+                             &router_word, "", PGC_BACKEND, GUC_NO_SHOW_ALL | GUC_SUPERUSER_ONLY,
+                             nullptr, nullptr, nullptr);
   RegisterXactCallback(report_abort_at_end, nullptr);
   report_changes_of_settable_parameters();
 }
 
 void announce_schema_change() {
-  if (!router_listens) return;
+  if (!router_listens()) return;
   ereport(NOTICE, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '2')), errmsg("schema change")));
+}
+
+std::optional<std::string_view> said_by_router(const char* text) {
+  if (!router_listens() || text == nullptr) return std::nullopt;
+  const char* found = strstr(text, router_word);
+  if (found == nullptr) return std::nullopt;
+  return std::string_view(found + strlen(router_word));
 }
 
 }  // namespace zorya::query_processor::gate

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 namespace zorya::query_processor::gate {
 
 /// What the session router is told beside the answers, and clients are not. Once, in the
-/// postmaster, which its backends inherit: the setting by which the router asks for it (in the
-/// startup packet; no session can change it), and a ParameterStatus for every change of a parameter
+/// postmaster, which its backends inherit: the setting by which the router asks for it
+/// (router_word.h), and a ParameterStatus for every change of a parameter
 /// that a session may set, by which the router knows what a fresh backend in the place of a lost
 /// one must be set to.
 void install_router_notices();
@@ -13,5 +16,9 @@ void install_router_notices();
 /// the wait begins (NOTICE ZR002, flushed), and ends those who hold the lock. Nothing is sent to a
 /// session that did not ask for it. Plain frame; can raise.
 void announce_schema_change();
+
+/// What a message of the session router's says behind its word, to the end of `text`: nothing if
+/// `text` (which may be null) is not the router's.
+std::optional<std::string_view> said_by_router(const char* text);
 
 }  // namespace zorya::query_processor::gate

@@ -15,7 +15,9 @@ CREATE FUNCTION sys.commit_stats(
     OUT recent_keys bigint, OUT recent_keys_bytes bigint, OUT commits_known_as_a_whole bigint,
     OUT schema_changed bigint, OUT recent_keys_bytes_max bigint, OUT recent_sharers bigint,
     OUT commits_remembered_whole bigint, OUT keys_swept bigint, OUT sweeps bigint,
-    OUT schema_reruns bigint, OUT lane_waits bigint, OUT waits_at_bound bigint)
+    OUT schema_reruns bigint, OUT lane_waits bigint, OUT waits_at_bound bigint,
+    OUT wounds_rolled_back bigint, OUT wounds_copy_failed bigint, OUT wounds_cancelled bigint,
+    OUT wounds_terminated bigint, OUT wounds_aged bigint)
   LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_commit_stats';
 CREATE FUNCTION sys.conflict_stats(OUT relation oid, OUT kind text, OUT conflicts bigint)
   RETURNS SETOF record LANGUAGE C VOLATILE AS 'zorya_query_processor', 'zorya_conflict_stats';

@@ -19,14 +19,9 @@ BEGIN ATOMIC
                     WHERE l.pid = w.pid AND NOT l.granted AND l.locktype = 'advisory');
 END;
 
--- Ends what `holder` does, if it still holds up `waiter`. Cancels its statement, or terminates it.
+-- Ends what `holder` does, if it still holds up `waiter`. Cancels its statement, or terminates it; counts what it did.
 CREATE FUNCTION sys.end_lock_holder(waiter integer, holder integer, terminate boolean) RETURNS boolean
-  LANGUAGE sql VOLATILE SECURITY DEFINER
-BEGIN ATOMIC
-  SELECT CASE WHEN NOT holder = ANY (pg_catalog.pg_blocking_pids(waiter)) THEN false
-              WHEN terminate THEN pg_catalog.pg_terminate_backend(holder)
-              ELSE pg_catalog.pg_cancel_backend(holder) END;
-END;
+  LANGUAGE C VOLATILE STRICT SECURITY DEFINER AS 'zorya_query_processor', 'zorya_end_lock_holder';
 
 REVOKE ALL ON FUNCTION sys.lock_holders(integer[]), sys.end_lock_holder(integer, integer, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sys.lock_holders(integer[]), sys.end_lock_holder(integer, integer, boolean) TO zorya_control;
