@@ -20,6 +20,10 @@ std::size_t mark_async(std::span<char> sql);
 /// kOther too for forms that the service does not take (COMMIT PREPARED, ROLLBACK TO, AND CHAIN).
 enum class SqlWord : char { kOther, kCommit, kRollback, kDeallocate };
 SqlWord first_word(std::string_view sql);
+/// It ends a transaction block.
+inline bool ends_block(SqlWord word) {
+  return word == SqlWord::kCommit || word == SqlWord::kRollback;
+}
 
 /// True if the first statement of `sql` is BEGIN or START TRANSACTION, in any form.
 bool begins_block(std::string_view sql);

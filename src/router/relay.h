@@ -2,6 +2,7 @@
 
 #include "pgwire/frame.h"
 #include "pgwire/messages.h"
+#include "router/async_names.h"
 #include "router/awaited.h"
 #include "router/doom.h"
 #include "router/router.h"
@@ -9,7 +10,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -120,7 +120,6 @@ class Relay {
   /// The end of the transaction's block may be on its way, or come by a portal that is bound to it.
   [[nodiscard]] bool end_may_be_ahead() const { return end_ahead_ || end_is_bound_; }
   [[nodiscard]] bool may_commit() const;
-  [[nodiscard]] bool is_certainly_lost() const;
 
   // Messages up to this size are handed through whole, so that the stream can go on after a loss.
   static constexpr std::uint32_t kHeldBytesMax = 64 << 10;
@@ -148,8 +147,7 @@ class Relay {
   bool copying_in_ = false;
   bool told_fatal_ = false;
   bool dropped_ = false;
-  std::set<std::string, std::less<>> async_statements_;
-  std::set<std::string, std::less<>> async_portals_;
+  AsyncNames async_names_;
   pgwire::ErrorReport refusal_;
 };
 
