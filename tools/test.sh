@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # test.sh PRESET [REGEX]: every test that ctest knows, or those whose name matches. The closing lines are ctest's.
+# TEST_ARGUMENTS: more arguments of ctest.
 set -eu
 cd "$(dirname "$0")/.."
 preset=$1 regex=${2:-}
@@ -15,6 +16,6 @@ fi
 start=$(date +%s)
 status=0
 ctest --test-dir "build/$preset" -j "${TEST_JOBS:-2}" --output-on-failure --timeout 600 --no-tests=error \
-  ${regex:+-R "$regex"} || status=$?
+  ${TEST_ARGUMENTS:-} ${regex:+-R "$regex"} || status=$?
 echo "tests took $(($(date +%s) - start)) s"
 exit "$status"

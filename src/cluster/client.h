@@ -60,8 +60,8 @@ struct Options {
   std::filesystem::path library_folder;  // lib/zorya of the build: the extension and its SQL
   std::string region = "us-east-1";
   std::string account = "000000000000";
-  /// The folder of PostgreSQL's programs.
-  std::filesystem::path postgres_folder = "/usr/lib/postgresql/15/bin";
+  /// The folder of PostgreSQL's programs. Empty: that of the build, ZORYA_POSTGRES_FOLDER.
+  std::filesystem::path postgres_folder{};
   /// Test only: a superuser `zorya_owner` may log in on the private socket. A shipped start never
   /// sets it.
   bool owner_door = false;

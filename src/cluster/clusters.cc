@@ -420,6 +420,7 @@ base::Result<void> remove_unusable(const fs::path& clusters, const std::string& 
 }  // namespace
 
 base::Result<std::unique_ptr<Clusters>> Clusters::open(Options options, base::Launcher& launcher) {
+  if (options.postgres_folder.empty()) options.postgres_folder = ZORYA_POSTGRES_FOLDER;
   ZORYA_TRY(check_programs(options.postgres_folder));
   std::error_code error;  // psql runs elsewhere
   options.library_folder = fs::canonical(options.library_folder, error);

@@ -68,8 +68,6 @@ class ScratchServer:
         # next start has what it names then.
         self.plant = plant
         self.environment = environment or {}
-        if "ZORYA_SERVER_PRELOAD" in os.environ:  # the sanitizers' library, of the server alone
-            self.environment |= {"LD_PRELOAD": os.environ["ZORYA_SERVER_PRELOAD"], "ASAN_OPTIONS": "detect_leaks=0"}
         self.wrapper: list[str] = []  # a program that runs the server, as valgrind; for the next start
         self.programs = server_programs()
         self.settings = {"listen_addresses": "", "fsync": "on" if fsync else "off", "autovacuum": "off",
