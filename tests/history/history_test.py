@@ -58,7 +58,13 @@ def test_a_planted_fault_is_found(fault):
     """By the checker, or because heap, the second guard, disagreed with a verdict."""
     for seed in (1, 2, 3):
         with ScratchServer(plant=fault) as server:
-            found = run(server, "admin", transactions=5000, seed=seed)["findings"]
+            try:
+                found = run(server, "admin", transactions=5000, seed=seed)["findings"]
+            except AssertionError:
+                # On a server with assertions the heap may say it by one of them.
+                if "TM_BeingModified" not in server.log():
+                    raise
+                return
             disagreed = server.connect().execute("select apply_failures from sys.commit_stats()").fetchone()[0]
         if found or disagreed:
             return
