@@ -164,8 +164,10 @@ class Load:
                         self.other_errors[f"{statement}: {error}"] = 1
 
     def hold_snapshots(self):
-        """Keeps a snapshot while others commit, so that nothing they did may be forgotten; then writes."""
-        connection = self.server.connect("admin", autocommit=False)
+        """Keeps a snapshot while others commit, so that nothing they did may be forgotten; then writes. On a slow machine
+        the run goes on until the memory was full once."""
+        connection, owner = self.server.connect("admin", autocommit=False), self.server.connect()
+        latest = self.end + 60
         dice = random.Random(self.seed)
         while time.monotonic() < self.end and not self.wrong:
             try:
@@ -173,6 +175,9 @@ class Load:
                 before = self.committed
                 while self.committed < before + 500 and time.monotonic() < self.end:
                     time.sleep(.01)
+                    if time.monotonic() > self.end - 1 and owner.execute(
+                            "select commits_remembered_whole from sys.commit_stats()").fetchone() == (0,):
+                        self.end = min(self.end + 1, latest)
                 self.transfer(connection.execute, dice)
                 connection.commit()
             except psycopg.Error as error:
