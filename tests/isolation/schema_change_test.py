@@ -9,8 +9,9 @@ import os
 import psycopg
 import pytest
 
-from isolation.sessions import SETTINGS, Answer, Stopwatch, Waits, ask, check_wait
+from isolation.sessions import SETTINGS, Answer, Waits, ask, check_wait
 from support.scratch_server import ScratchServer
+from support.stopwatch import Stopwatch
 
 STATEMENTS = {
     "SELECT": "select v from {t} where id = 1",

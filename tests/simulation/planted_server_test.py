@@ -26,5 +26,5 @@ def test_the_simulation_finds(fault):
     done = subprocess.run([sys.executable, SIMULATION, "--seed", FIRST_SEED, "--seeds", SEEDS, "--steps", "20000", "--plant",
                            fault, "--prove"], capture_output=True, text=True, timeout=120 * int(SEEDS))
     print(done.stdout, done.stderr)
-    assert done.returncode == 0, "with some seed nobody noticed"
+    assert done.returncode == 0, "with some seed nobody noticed within a minute"
     assert done.stdout.count("again: ") == int(SEEDS)

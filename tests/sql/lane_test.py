@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from isolation.sessions import Stopwatch  # noqa: E402
 from support.open_change import OpenChange  # noqa: E402
 from support.scratch_server import ScratchServer  # noqa: E402
+from support.stopwatch import Stopwatch  # noqa: E402
 
 OC001 = "schema has been updated by another transaction (OC001)"
 BOUND_MS = 1000  # 40 ms for each of a few locks; tests/isolation reads the waits from the server
