@@ -5,6 +5,7 @@
 #include "query_processor/session.h"
 #include "query_processor/settings.h"
 #include "query_processor/shared_memory.h"
+#include "query_processor/wanted_relations.h"
 
 #include <atomic>
 
@@ -131,6 +132,12 @@ void forbid_newer_relations(const List* relations) {
   }
 }
 
+void refuse_wanted_relations(const List* relations) {
+  if (likely(!is_wanted_by_other(relations))) return;
+  note_told_of_change();
+  raise_schema_changed();
+}
+
 bool is_top_level(const PlannedStmt* plan) {
   if (query_of_utility) return true;
   if (ActivePortal == nullptr || ActivePortal->stmts == NIL) return false;
@@ -245,6 +252,7 @@ void check_catalogue(const QueryDesc* query) {
 void check_catalogue_for(const List* relations) {
   transaction.has_looked = true;
   remember_use(relations);
+  refuse_wanted_relations(relations);
   const CatalogueVersion now = current_version();
   if (likely(now == session.seen && now == transaction.seen_before && !session.told)) return;
   if (has_missed_change(now)) raise_schema_changed();
@@ -267,6 +275,8 @@ adjudicator::CatalogueUse take_catalogue_use() {
 }
 
 void note_told_of_change() { session.told = true; }
+
+void note_not_told_of_change() { session.told = false; }
 
 bool is_error_of_stale_catalogue() {
   if (session.seen == 0) return false;

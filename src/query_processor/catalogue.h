@@ -34,6 +34,8 @@ adjudicator::CatalogueUse take_catalogue_use();
 /// The session was, or is about to be, told OC001 for another reason: a lock that it did not get,
 /// work that was ended. What changes up to its next statement is no news to it.
 void note_told_of_change();
+/// It is not told after all: what failed is done again.
+void note_not_told_of_change();
 /// An error says that a name does not exist, or not for this role. True if there is a change that
 /// the session has not seen, which it has then: the error is to be OC001.
 bool is_error_of_stale_catalogue();

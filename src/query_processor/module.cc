@@ -11,6 +11,7 @@
 #include "query_processor/settings.h"
 #include "query_processor/shared_state.h"
 #include "query_processor/table_am.h"
+#include "query_processor/wanted_relations.h"
 
 extern "C" {
 #include "miscadmin.h"
@@ -43,6 +44,7 @@ extern "C" void _PG_init() {
   qp::install_identity_cache();
   qp::install_commit();
   qp::install_catalogue();
+  qp::install_wanted_relations();
   qp::install_hooks();
   qp::jobs::install();
   // The gate comes last, so that what it refuses is refused before anything of the above happens.

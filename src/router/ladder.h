@@ -22,12 +22,15 @@ struct Holder {
   Relay::Stance stance = Relay::Stance::kIdle;  // of a session
   bool may_tell = false;                        // a message of ours can go to its backend now
   bool waits_for_client = false;                // the server: it waits for the next message
+  bool waits_to_write = false;                  // the server: its client does not read
   Verb last = Verb::kNone;                      // what was done to it
   std::chrono::milliseconds since_first{0};     // since the first was done
   std::chrono::milliseconds since_last{0};
 };
 
-/// What did not end by this time is terminated. A schema change waits 40 ms at most.
+/// What a cancel means nothing to, because it waits for its client, is terminated after this time.
+/// All else ends as soon as it has a processor, however late, and would end no sooner. A schema
+/// change waits 40 ms at once.
 inline constexpr std::chrono::milliseconds kPatience{20};
 /// A cancel that came between two statements is repeated after this time.
 inline constexpr std::chrono::milliseconds kCancelAgain{8};

@@ -49,12 +49,45 @@ TEST(Ladder, WhatDoesNotEndInTimeIsTerminatedOnce) {
   for (const Stance stance :
        {Stance::kIdle, Stance::kInTransaction, Stance::kOpen, Stance::kCopyIn, Stance::kBusy}) {
     Holder holder = session(stance);
+    holder.may_tell = false;
     holder.last = Verb::kCancel;
     holder.since_first = kPatience;
     EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
     holder.last = Verb::kTerminate;
     EXPECT_EQ(choose_verb(holder), Verb::kNone);
   }
+}
+
+TEST(Ladder, WhatHasNoProcessorYetIsNotTerminated) {
+  Holder running = session(Stance::kBusy);
+  running.waits_for_client = false;
+  running.last = Verb::kCancel;
+  running.since_first = 100ms;
+  running.since_last = 1ms;
+  EXPECT_EQ(choose_verb(running), Verb::kNone);
+  Holder failing = session(Stance::kIdle);
+  failing.last = Verb::kFail;
+  failing.since_first = 100ms;
+  EXPECT_EQ(choose_verb(failing), Verb::kNone);
+}
+
+TEST(Ladder, WhoseClientDoesNotReadIsTerminated) {
+  Holder holder = session(Stance::kBusy);
+  holder.waits_for_client = false;
+  holder.waits_to_write = true;
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
+  for (const Verb last : {Verb::kCancel, Verb::kFail}) {
+    holder.last = last;
+    holder.since_first = kPatience;
+    EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+  }
+}
+
+TEST(Ladder, WhoseCancelWasInVainIsMadeToFailIfThatCanBe) {
+  Holder holder = session(Stance::kInTransaction);
+  holder.last = Verb::kCancel;
+  holder.since_first = kPatience;
+  EXPECT_EQ(choose_verb(holder), Verb::kFail);
 }
 
 TEST(Ladder, WhoIsDoneMeanwhileIsLeftAlone) {
@@ -72,12 +105,12 @@ TEST(Ladder, AutovacuumIsCancelledAndNeverTerminated) {
   EXPECT_EQ(choose_verb(holder), Verb::kCancel);
 }
 
-TEST(Ladder, AStrangerIsCancelledThenTerminated) {
+TEST(Ladder, AStrangerIsCancelledOrTerminated) {
   Holder holder{.stance = Stance::kIdle};
   EXPECT_EQ(choose_verb(holder), Verb::kCancel);
   holder.last = Verb::kCancel;
-  holder.since_first = 21ms;
-  EXPECT_EQ(choose_verb(holder), Verb::kTerminate);
+  holder.since_first = holder.since_last = 21ms;
+  EXPECT_EQ(choose_verb(holder), Verb::kCancel);
   Holder idle{.stance = Stance::kIdle, .waits_for_client = true};
   EXPECT_EQ(choose_verb(idle), Verb::kTerminate);
 }

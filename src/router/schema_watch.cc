@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds kFirstLook = 3ms;  // most schema changes are done by then
 constexpr std::chrono::milliseconds kPeriod = 2ms;
-// A wait ends by lock_timeout long before this: what runs on works, and may wait once more.
-constexpr std::chrono::milliseconds kLong = 200ms;
+// Ten attempts have waited for what they need by then: what runs on works, and may wait once more.
+constexpr std::chrono::milliseconds kLong = 600ms;
 constexpr std::chrono::milliseconds kLongPeriod = 10ms;
 constexpr std::chrono::seconds kKeepLink = 60s;
 
@@ -136,6 +136,7 @@ asio::awaitable<void> SchemaWatch::wound(ControlLink::LockHolder holder) {
   // A background job gives way to a cancel as autovacuum does, and is done again.
   view.is_autovacuum = holder.kind == "autovacuum worker" || holder.kind == "zorya job worker";
   view.waits_for_client = holder.wait == "ClientRead";
+  view.waits_to_write = holder.wait == "ClientWrite";
   view.last = wound.last;
   if (wound.last != Verb::kNone) {
     view.since_first = between(wound.first_at, at);

@@ -42,6 +42,8 @@ void install_router_notices() {
   report_changes_of_settable_parameters();
 }
 
+bool router_is_there() { return router_listens(); }
+
 void announce_schema_change() {
   if (!router_listens()) return;
   ereport(NOTICE, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '2')), errmsg("schema change")));

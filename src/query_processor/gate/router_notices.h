@@ -12,6 +12,9 @@ namespace zorya::query_processor::gate {
 /// one must be set to.
 void install_router_notices();
 
+/// There is a session router, which ends those who are in the way of a schema change.
+bool router_is_there();
+
 /// A schema change begins here: from now on it may wait for a lock. The router hears of it before
 /// the wait begins (NOTICE ZR002, flushed), and ends those who hold the lock. Nothing is sent to a
 /// session that did not ask for it. Plain frame; can raise.

@@ -100,6 +100,13 @@ void run_validation(void* boxed) {
   if (call->completion != nullptr) SetQueryCompletion(call->completion, CMDTAG_ALTER_TABLE, 0);
 }
 
+/// PostgreSQL completes a statement as it runs it, and this one may run again.
+void run_copy(void* boxed) {
+  UtilityCall call = *static_cast<const UtilityCall*>(boxed);
+  call.planned = static_cast<PlannedStmt*>(copyObjectImpl(call.planned));
+  pass_on(call);
+}
+
 bool validates_constraint(Node* node) {
   if (!IsA(node, AlterTableStmt)) return false;
   const List* commands = castNode(AlterTableStmt, node)->cmds;
@@ -121,7 +128,7 @@ void run_schema_change(UtilityCall& call) {
   // nothing.
   if (creates_nothing(node)) return run_guarded(pass_on_boxed, &call);
   if (validates_constraint(node)) return run_ddl(run_validation, &call);
-  run_ddl(pass_on_boxed, &call);
+  run_ddl(run_copy, &call);
 }
 
 }  // namespace zorya::query_processor::gate
