@@ -13,6 +13,7 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "storage/sinval.h"
 #include "tcop/pquery.h"
 #include "utils/lsyscache.h"
@@ -48,6 +49,7 @@ SessionCatalogue session;
 /// What the running transaction adds.
 struct TransactionCatalogue {
   CatalogueVersion seen_before = 0;  // at its start: nothing up to here is newer than its snapshot
+  CatalogueVersion seen_by_statement = 0;  // when the client's statement began; 0: there was none
   bool has_looked = false;
   bool changes = false;
   SchemaChangeKind kind = SchemaChangeKind::kOfRelations;
@@ -126,16 +128,47 @@ void forbid_newer_relations(const List* relations) {
     if (maker == 0 || next - maker > PG_INT32_MAX) continue;
     const auto id = static_cast<TransactionId>(maker);
     if (!XidInMVCCSnapshot(id, GetTransactionSnapshot())) continue;
+    transaction.seen_by_statement = session.seen;  // it is no news
     const char* name = get_rel_name(relation);
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                     errmsg("relation \"%s\" does not exist", name != nullptr ? name : "?")));
   }
 }
 
+/// What the statement that runs had seen when it began; between statements, what the session has.
+CatalogueVersion seen_by_statement() {
+  const bool runs = ActivePortal != nullptr && transaction.seen_by_statement != 0;
+  return runs ? transaction.seen_by_statement : session.seen;
+}
+
 void refuse_wanted_relations(const List* relations) {
   if (likely(!is_wanted_by_other(relations))) return;
   note_told_of_change();
   raise_schema_changed();
+}
+
+void refuse_changed_relations(const List* relations, CatalogueVersion seen) {
+  if (seen == 0 || seen > current_version()) return;
+  bool is_changed = false;
+  const ListCell* cell;
+  LWLockAcquire(history_lock, LW_SHARED);
+  foreach (cell, relations)
+    is_changed = is_changed || shared->history.changed(lfirst_oid(cell)) > seen;
+  LWLockRelease(history_lock);
+  if (!is_changed) return;
+  session.seen = current_version();
+  raise_schema_changed();
+}
+
+/// A function's statement. Its caller was looked at without what it uses, so it is told what has
+/// changed since the caller began. What foreign keys and schema changes run is PostgreSQL's own.
+void check_nested(const List* relations) {
+  if (relations == NIL || transaction.changes || InNoForceRLSOperation()) return;
+  remember_use(relations);
+  refuse_wanted_relations(relations);
+  if (likely(current_version() == transaction.seen_before)) return;
+  refuse_changed_relations(relations, seen_by_statement());
+  forbid_newer_relations(relations);
 }
 
 bool is_top_level(const PlannedStmt* plan) {
@@ -244,7 +277,7 @@ void install_catalogue() {
 }
 
 void check_catalogue(const QueryDesc* query) {
-  if (!is_top_level(query->plannedstmt)) return;
+  if (!is_top_level(query->plannedstmt)) return check_nested(query->plannedstmt->relationOids);
   query_of_utility = false;
   check_catalogue_for(query->plannedstmt->relationOids);
 }
@@ -254,12 +287,16 @@ void check_catalogue_for(const List* relations) {
   remember_use(relations);
   refuse_wanted_relations(relations);
   const CatalogueVersion now = current_version();
+  transaction.seen_by_statement = session.told || session.seen == 0 ? now : session.seen;
   if (likely(now == session.seen && now == transaction.seen_before && !session.told)) return;
   if (has_missed_change(now)) raise_schema_changed();
   forbid_newer_relations(relations);
 }
 
-void expect_query_of_utility() { query_of_utility = true; }
+void expect_query_of_utility() {
+  query_of_utility = true;
+  transaction.seen_by_statement = session.seen;
+}
 
 void check_catalogue_at_commit() {
   if (!transaction.has_looked || current_version() == session.seen) return;
@@ -281,7 +318,7 @@ void note_not_told_of_change() { session.told = false; }
 bool is_error_of_stale_catalogue() {
   if (session.seen == 0) return false;
   LWLockAcquire(history_lock, LW_SHARED);
-  const bool is_stale = shared->history.last_change() > session.seen;
+  const bool is_stale = shared->history.last_change() > seen_by_statement();
   LWLockRelease(history_lock);
   const bool is_news = is_stale && !session.told;
   if (is_stale) session.seen = current_version();

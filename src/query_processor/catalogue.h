@@ -21,7 +21,8 @@ void install_catalogue();
 
 /// A statement of a client begins. Raises OC001 if what it or the session uses has changed since
 /// the session last looked, and 42P01 if it names a relation that its snapshot is too old for.
-/// Costs one reading of shared memory when nothing has changed. Nested statements are passed over.
+/// Costs one reading of shared memory when nothing has changed. A function's statement is told what
+/// has changed since its caller began; those of foreign keys and schema changes are passed over.
 void check_catalogue(const QueryDesc* query);
 /// The same for a utility statement that uses `relations` (oids).
 void check_catalogue_for(const List* relations);

@@ -107,6 +107,65 @@ def test_what_is_new_or_apart_is_passed_over(sessions, change):
         assert outcome(sessions.one, statement) == DONE
 
 
+FUNCTIONS = {"reads": "SELECT count(*) FROM t", "writes": "INSERT INTO t (id) VALUES (50); SELECT count(*) FROM t",
+             "calls": "SELECT reads() + 1 FROM generate_series(1, 2) LIMIT 1"}
+
+
+@pytest.fixture
+def caller(sessions):
+    """A session that has used `t` through nothing yet, and functions that use it."""
+    for name, body in FUNCTIONS.items():
+        sessions.other.execute(f"CREATE FUNCTION {name}() RETURNS bigint LANGUAGE sql AS '{body}'")
+    connection = sessions.user()
+    connection.execute("SELECT 1")
+    return connection
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_told_of_what_it_uses(sessions, caller, function):
+    for block in (False, True):
+        if block:
+            caller.execute("BEGIN")
+            caller.execute("SELECT 1")
+        sessions.other.execute("GRANT SELECT ON t TO app")  # takes no lock
+        assert outcome(caller, f"SELECT {function}()") == OC001
+        caller.execute("ROLLBACK")
+        assert outcome(caller, f"SELECT {function}()") == DONE
+        caller.execute("DELETE FROM t")
+        sessions.other.execute("SELECT 1")
+
+
+def test_what_was_used_by_a_function_is_used(sessions, caller):
+    caller.execute("SELECT reads()")
+    sessions.other.execute("GRANT SELECT ON t TO app")
+    assert outcome(caller, "SELECT 1") == OC001
+    assert outcome(caller, "SELECT reads()") == DONE
+
+
+def test_a_function_is_told_before_its_true_error(sessions, caller):
+    sessions.other.execute("ALTER TABLE t RENAME COLUMN id TO key")
+    assert outcome(caller, "SELECT writes()") == OC001
+    assert outcome(caller, "SELECT writes()")[0] == "42703"
+    sessions.other.execute("DROP TABLE t CASCADE")
+    assert outcome(caller, "SELECT reads()") == OC001
+    assert outcome(caller, "SELECT reads()")[0] == "42P01"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_table_newer_than_the_snapshot_is_absent_to_functions_too(sessions, caller, function):
+    """As at top level: PostgreSQL's catalogue would show it, empty."""
+    sessions.other.execute("DROP TABLE t CASCADE")
+    caller.execute("BEGIN")
+    caller.execute("SELECT 1")
+    sessions.other.execute("CREATE TABLE t (id int PRIMARY KEY, n int, s text)")
+    sessions.other.execute("INSERT INTO t VALUES (1, 1, 'x')")
+    absent = ("42P01", 'relation "t" does not exist')
+    caller.execute("SELECT 1")  # it knows by now that there is something new
+    assert outcome(caller, f"SELECT {function}()") == absent
+    caller.execute("ROLLBACK")
+    assert outcome(caller, f"SELECT {function}()") == DONE
+
+
 @pytest.mark.parametrize("prepare", [False, True], ids=["simple", "prepared"])
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_every_statement_tells(sessions, statement, prepare):
@@ -322,13 +381,6 @@ def test_who_was_told_by_a_lock_is_not_told_again(sessions):
         assert outcome(sessions.one, "COMMENT ON TABLE t IS 'x'") == OC001
         change.end()
     assert outcome(sessions.one, "COMMENT ON TABLE t IS 'x'") == DONE
-
-
-def test_a_statement_inside_a_function_is_its_callers(sessions):
-    sessions.other.execute("CREATE FUNCTION rows() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT count(*) FROM apart'")
-    sessions.one.execute("SELECT rows()")
-    sessions.other.execute("ALTER TABLE apart ADD COLUMN w int")
-    assert outcome(sessions.one, "SELECT rows()") == DONE
 
 
 def test_new_indexes_can_be_made_to_count(server):
