@@ -407,9 +407,11 @@ def test_autovacuum_gives_way(kind):
         else:
             make_it_old(server)
         with server.connect() as owner:
-            vacuum = "SELECT query FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM public.t%'"
-            wait_until(lambda: owner.execute(vacuum).fetchone(), "autovacuum is at the table", 30)
-            assert ("wraparound" in owner.execute(vacuum).fetchone()[0]) == (kind != "ordinary")
+            # It says what it will do before it has the table's lock.
+            vacuum = "SELECT query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE query LIKE 'autovacuum: VACUUM public.t%'" \
+                     " AND relation = 'public.t'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted"
+            found = wait_until(lambda: owner.execute(vacuum).fetchone(), "autovacuum is at the table", 30)
+            assert ("wraparound" in found[0]) == (kind != "ordinary")
         retried(session, "ALTER TABLE t ADD COLUMN w int")
         assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
         if kind != "ordinary":
