@@ -2,6 +2,7 @@
 
 #include "query_processor/catalogue_history.h"
 #include "query_processor/errors.h"
+#include "query_processor/gate/router_notices.h"
 #include "query_processor/session.h"
 #include "query_processor/settings.h"
 #include "query_processor/shared_memory.h"
@@ -32,6 +33,7 @@ namespace {
 // is read and written.
 struct SharedCatalogue {
   std::atomic<CatalogueVersion> version;
+  CatalogueVersion began_at;  // of what changed before this start of the server nothing is known
   CatalogueHistory history;
 };
 
@@ -42,6 +44,8 @@ LWLock* history_lock = nullptr;
 struct SessionCatalogue {
   CatalogueVersion seen = 0;  // 0: it has not looked yet
   UsedRelations used;
+  CatalogueVersion reported = 0;  // to the session router
+  bool uses_unknown = false;      // it had another backend, whose uses went with it
   bool told = false;
 };
 SessionCatalogue session;
@@ -70,6 +74,7 @@ void attach(void* memory, bool is_new) {
   if (!is_new) return;
   const CatalogueVersion version = first_version();
   new (&shared->version) std::atomic<CatalogueVersion>(version);
+  shared->began_at = version;
   shared->history.begin_at(version);
 }
 
@@ -92,10 +97,16 @@ CatalogueVersion last_change_of_use() {
   LWLockAcquire(history_lock, LW_SHARED);
   // A version above the current one is of another start of the server.
   const bool is_known = session.seen <= current_version();
-  const CatalogueVersion last =
-      is_known ? session.used.last_change(shared->history) : PG_UINT64_MAX;
+  CatalogueVersion last = is_known ? session.used.last_change(shared->history) : PG_UINT64_MAX;
+  if (session.uses_unknown) last = std::max(last, shared->history.last_change());
   LWLockRelease(history_lock);
   return last;
+}
+
+void report_seen() {
+  if (session.reported == session.seen) return;
+  session.reported = session.seen;
+  gate::report_catalogue_seen(session.seen);
 }
 
 /// Looks at what is new. True if the session must be told; it has seen it from then on.
@@ -109,6 +120,7 @@ bool has_missed_change(CatalogueVersion now) {
   }
   const bool missed = !told && last_change_of_use() > seen;
   session.seen = now;
+  session.uses_unknown = false;
   return missed;
 }
 
@@ -254,6 +266,7 @@ void on_transaction(XactEvent event, void* /*argument*/) {
       return;
     case XACT_EVENT_COMMIT:
       publish_changes();
+      if (transaction.changes) report_seen();  // one's own change is no news
       [[fallthrough]];
     case XACT_EVENT_ABORT:
       transaction = {};
@@ -288,9 +301,11 @@ void check_catalogue_for(const List* relations) {
   refuse_wanted_relations(relations);
   const CatalogueVersion now = current_version();
   transaction.seen_by_statement = session.told || session.seen == 0 ? now : session.seen;
-  if (likely(now == session.seen && now == transaction.seen_before && !session.told)) return;
-  if (has_missed_change(now)) raise_schema_changed();
-  forbid_newer_relations(relations);
+  const bool is_news = now != session.seen || now != transaction.seen_before || session.told;
+  if (likely(!is_news && session.reported == now)) return;
+  if (is_news && has_missed_change(now)) raise_schema_changed();
+  report_seen();
+  if (is_news) forbid_newer_relations(relations);
 }
 
 void expect_query_of_utility() {
@@ -309,6 +324,14 @@ adjudicator::CatalogueUse take_catalogue_use() {
   if (now == session.seen || !is_client_session()) return use;
   if (has_missed_change(now)) use.changed = now;
   return use;
+}
+
+void take_over_session(CatalogueVersion seen) {
+  session.reported = 0;
+  if (seen < shared->began_at) return;
+  session.seen = std::min(seen, current_version());
+  session.uses_unknown = true;
+  session.told = false;
 }
 
 void note_told_of_change() { session.told = true; }

@@ -32,6 +32,10 @@ void expect_query_of_utility();
 void check_catalogue_at_commit();
 /// What the verdict wants to know. From then on the session has seen what there is now.
 adjudicator::CatalogueUse take_catalogue_use();
+/// This backend has taken the place of one that its session has lost, and is now set as that was:
+/// it has seen `seen`, and may use anything. 0, or a version of an earlier start of the server, of
+/// which nobody knows what changed in it: it has seen what there is now.
+void take_over_session(adjudicator::CatalogueVersion seen);
 /// The session was, or is about to be, told OC001 for another reason: a lock that it did not get,
 /// work that was ended. What changes up to its next statement is no news to it.
 void note_told_of_change();

@@ -17,6 +17,8 @@ inline constexpr std::string_view kJobIdColumn = "job_id";
 inline constexpr std::string_view kSchemaChangeNotice = "ZR002";
 /// A notice of a backend that ends: its transaction did not commit.
 inline constexpr std::string_view kAbortedNotice = "ZR003";
+/// A notice whose message is the version of the catalogue that the session has seen.
+inline constexpr std::string_view kCatalogueNotice = "ZR004";
 /// A notice that a test's forced outcome sends: the client's connection ends here, without a word.
 inline constexpr std::string_view kDropNotice = "ZR009";
 

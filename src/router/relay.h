@@ -61,6 +61,10 @@ class Relay {
   bool takes_schema_change() { return std::exchange(schema_change_begun_, false); }
   /// The backend ended because its transaction was too old.
   [[nodiscard]] bool has_aged() const { return aged_; }
+  /// Which version of the catalogue the session has seen, as the backend that takes a lost one's
+  /// place is told; empty: none yet, or it knows of every change.
+  [[nodiscard]] const std::string& catalogue_seen() const { return catalogue_seen_; }
+  void forget_catalogue_seen() { catalogue_seen_.clear(); }
   [[nodiscard]] const SessionMemory& memory() const { return memory_; }
   [[nodiscard]] SessionMemory& memory() { return memory_; }
 
@@ -132,6 +136,7 @@ class Relay {
   Awaited awaited_;
   Doom doom_;
   SessionMemory memory_;
+  std::string catalogue_seen_;
   Reason reason_;                   // of the doom, or of the cancel
   bool cancel_expected_ = false;    // 57014 reads as the reason
   bool cancel_sent_ = false;        // and it is past all that is sent from now on

@@ -120,6 +120,8 @@ class Relay::BackendSide {
       pgwire::append_data_row(out_, (*fields)['M']);
     } else if (state == kSchemaChangeNotice) {
       relay_.changes_schema_ = relay_.schema_change_begun_ = true;
+    } else if (state == kCatalogueNotice) {
+      relay_.catalogue_seen_ = (*fields)['M'];
     } else if (state == kAbortedNotice) {
       relay_.aborted_ = true;
     } else if (!state.starts_with(kPrivateClass) && !is_loss(*fields) && !answers_us()) {

@@ -476,6 +476,16 @@ TEST_F(RelayTest, ASchemaChangeIsNoticedUntilItIsDone) {
   EXPECT_FALSE(relay_.changes_schema());
 }
 
+TEST_F(RelayTest, WhatTheSessionHasSeenIsKeptForItsNextBackend) {
+  EXPECT_EQ(relay_.catalogue_seen(), "");
+  client(query("select 1"));
+  EXPECT_EQ(backend(notice("ZR004", "17")), "");
+  backend(ready());
+  EXPECT_EQ(relay_.catalogue_seen(), "17");
+  relay_.forget_catalogue_seen();
+  EXPECT_EQ(relay_.catalogue_seen(), "");
+}
+
 TEST_F(RelayTest, GoodbyeEndsIt) {
   EXPECT_EQ(client(message('X'), RelayStatus::kTerminated), message('X'));
 }

@@ -338,7 +338,9 @@ asio::awaitable<void> Session::end_backend(std::shared_ptr<ByteStream> backend, 
   std::string to_client;
   if (client_is_there && !last_words_ && !is_broken && !relay_->has_told_fatal() &&
       relay_->lose_backend(loss_reason(), to_client)) {
-    if (!termination_expected_) {
+    if (termination_expected_) {
+      relay_->forget_catalogue_seen();  // its client is told of the change by us
+    } else {
       ++shared_->losses.backends_lost;
       log_refusal("the backend is gone");
     }

@@ -261,6 +261,9 @@ asio::awaitable<Session::Attempt> Session::log_in_at_backend(BackendGreeting* gr
   backend_ = std::make_shared<ByteStream>(shared_->context, std::move(*socket));
   auto parameters = backend_parameters(login_);
   parameters.emplace_back(query_processor::gate::kRouterWordSetting, Relay::own_word());
+  if (relay_ && !relay_->catalogue_seen().empty()) {
+    parameters.emplace_back(query_processor::gate::kCatalogueSeenSetting, relay_->catalogue_seen());
+  }
   const std::string startup = pgwire::print_startup(parameters);
   if (!co_await backend_->write_all(startup)) co_return Attempt::kAgain;
   if (!co_await read_answer(backend_.get(), greeting)) {

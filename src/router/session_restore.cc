@@ -1,4 +1,5 @@
 #include "pgwire/frame.h"
+#include "query_processor/gate/router_word.h"
 #include "router/backend_greeting.h"
 #include "router/read_answer.h"
 #include "router/session.h"
@@ -90,9 +91,12 @@ asio::awaitable<Session::Attempt> Session::try_restore(std::string* to_client) {
   if (relay_->transaction_status() == TransactionStatus::kFailed) {
     for (auto& message : failed_block()) messages.push_back(std::move(message));
   }
+  // What was restored has looked at the catalogue too. From here on it is the session that does.
+  pgwire::append_query(messages.emplace_back(), std::string(Relay::own_word()) +
+                                                    std::string(query_processor::gate::kRestored));
   std::string out;
   for (const auto& message : messages) out += message;
-  if (!out.empty() && !co_await backend_->write_all(out)) co_return Attempt::kAgain;
+  if (!co_await backend_->write_all(out)) co_return Attempt::kAgain;
   AnswerCounter answers{messages.size()};
   if (answers.left > 0) co_await read_answer(backend_.get(), &answers, 1u << 30);
   if (answers.left > 0) co_return Attempt::kAgain;

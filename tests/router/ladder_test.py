@@ -490,6 +490,63 @@ def test_a_lost_transaction_is_told_once_and_its_retry_passes(router, table):
             assert outcome(holder, "COMMIT") == ("", "")
 
 
+class Losing:
+    """A session that uses table t and whose backend is ended by somebody else, while nothing runs in it."""
+
+    def __init__(self, router, server):
+        self.router, self.server = router, server
+        self.session = router.connect()
+        self.session.execute("SET application_name = 'losing'")
+        assert outcome(self.session, "SELECT * FROM t") == ("", "")
+
+    def lose(self) -> None:
+        lost = counts(self.router)["backends_lost"]
+        with self.server.connect() as owner:
+            owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name IN ('losing', 'x')")
+        wait_until(lambda: counts(self.router)["backends_lost"] > lost, "the router has seen it")
+
+    def __enter__(self) -> "Losing":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        self.session.close()
+
+
+@pytest.mark.parametrize("begin", ["SELECT", "BEGIN", "BEGIN READ ONLY"])
+def test_a_fresh_backend_knows_what_its_session_has_seen(router, server, table, begin):
+    """Told once of a change that came after the last look, whichever backend looked; of nothing else."""
+    with Losing(router, server) as losing:
+        losing.lose()
+        assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+        losing.lose()
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        if begin != "SELECT":
+            losing.session.execute(begin)
+        assert outcome(losing.session, "SELECT 1") == OC001
+        losing.session.execute("ROLLBACK")
+        assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+        losing.lose()
+        assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+
+
+def test_a_fresh_backend_is_not_told_of_what_is_new_or_its_sessions_own(router, server, table):
+    with Losing(router, server) as losing:
+        for change in ("ALTER TABLE t ADD COLUMN w int", "ALTER TABLE t DROP COLUMN w"):
+            assert outcome(losing.session, change) == ("", "")
+            losing.lose()
+            assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+            assert outcome(table, "SELECT * FROM t") == OC001
+        losing.lose()
+        retried(table, "CREATE TABLE u (id int PRIMARY KEY)")
+        assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+        retried(table, "DROP TABLE u")
+        retried(table, "ALTER TABLE t ADD COLUMN w int")
+        losing.session.execute("SET application_name = 'x'")  # looks at nothing
+        losing.lose()
+        assert outcome(losing.session, "SELECT * FROM t") == OC001
+        assert outcome(losing.session, "SELECT * FROM t") == ("", "")
+
+
 def test_nothing_is_left_of_it(router, server, table):
     def descriptors() -> int:
         return len(os.listdir(f"/proc/{router.process.pid}/fd"))

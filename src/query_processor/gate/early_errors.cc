@@ -51,6 +51,10 @@ bool is_told_by_router(int sqlstate) {
          sqlstate == ERRCODE_QUERY_CANCELED;
 }
 
+bool ends_restoring(int sqlstate) {
+  return sqlstate == ERRCODE_SYNTAX_ERROR && said_by_router(debug_query_string) == kRestored;
+}
+
 bool changes_data(Node* statement) {
   switch (nodeTag(statement)) {
     case T_InsertStmt:
@@ -162,6 +166,7 @@ void look_at_error(void* /*argument*/) {
   if (sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX) return say_what_helps_depth();
   if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) return name_declared_type();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
+  if (ends_restoring(sqlstate)) return take_over_session(catalogue_seen_before());
   const auto wound = wound_by_router(sqlstate);
   if (wound) ++wounds(*wound);
   if (wound == Wound::kAged) return;  // that says nothing of the catalogue

@@ -15,6 +15,7 @@ namespace zorya::query_processor::gate {
 namespace {
 
 char* router_word = nullptr;
+char* catalogue_seen = nullptr;  // by the backend before this one
 
 bool router_listens() { return router_word != nullptr && router_word[0] != '\0'; }
 
@@ -38,9 +39,21 @@ void install_router_notices() {
   DefineCustomStringVariable(kRouterWordSetting, "Set by the session router.", nullptr,
                              &router_word, "", PGC_BACKEND, GUC_NO_SHOW_ALL | GUC_SUPERUSER_ONLY,
                              nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(kCatalogueSeenSetting, "Set by the session router.", nullptr,
+                             &catalogue_seen, "0", PGC_BACKEND, GUC_NO_SHOW_ALL, nullptr, nullptr,
+                             nullptr);
   RegisterXactCallback(report_abort_at_end, nullptr);
   report_changes_of_settable_parameters();
 }
+
+/// INFO passes where the session hears no notices, as while a change runs again at COMMIT.
+void report_catalogue_seen(std::uint64_t version) {
+  if (!router_listens()) return;
+  ereport(INFO, (errcode(MAKE_SQLSTATE('Z', 'R', '0', '0', '4')),
+                 errmsg_internal("%llu", static_cast<unsigned long long>(version))));
+}
+
+std::uint64_t catalogue_seen_before() { return std::strtoull(catalogue_seen, nullptr, 10); }
 
 bool router_is_there() { return router_listens(); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -14,6 +15,13 @@ void install_router_notices();
 
 /// There is a session router, which ends those who are in the way of a schema change.
 bool router_is_there();
+
+/// The version of the catalogue that this session has seen by now, kept for a backend that takes
+/// this one's place (ZR004). Plain frame; can raise.
+void report_catalogue_seen(std::uint64_t version);
+/// What the router was told so by the backend whose place this one takes; 0: there was none, or the
+/// session knows of every change.
+std::uint64_t catalogue_seen_before();
 
 /// A schema change begins here: from now on it may wait for a lock. The router hears of it before
 /// the wait begins (NOTICE ZR002, flushed), and ends those who hold the lock. Nothing is sent to a

@@ -10,6 +10,11 @@ namespace zorya::query_processor::gate {
 
 inline constexpr const char* kRouterWordSetting = "zorya.router_word";
 
+/// What a session has seen of the catalogue by the backend whose place this one takes (ZR004).
+inline constexpr const char* kCatalogueSeenSetting = "zorya.catalogue_seen";
+
+/// Behind the word: this backend is set as the one was whose place it takes.
+inline constexpr std::string_view kRestored = " restored";
 /// Behind the word: what the transaction had to give way to. Anything else: nothing was lost by it.
 inline constexpr std::string_view kForSchemaChange = " schema";
 inline constexpr std::string_view kForAge = " age";
