@@ -94,7 +94,7 @@ class Relay::BackendSide {
     if (!relay_.awaited_.is_simple()) relay_.awaited_.skip_to_sync();
     if (is_fatal) relay_.told_fatal_ = true;
     if (relay_.cancel_expected_ && (*fields)['C'] == "57014") {
-      relay_.cancel_expected_ = false;
+      if (relay_.cancel_sent_) relay_.cancel_expected_ = false;  // else another is on its way
       relay_.tell(out_, relay_.reason_);
     } else if (is_refused_call && !is_fatal) {
       pgwire::append_error(out_,
