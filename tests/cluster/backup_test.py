@@ -326,7 +326,9 @@ def test_a_backup_that_is_none_is_refused_and_leaves_nothing(instance, backup, p
     spoil(copy)
     before = clusters_of(instance.data)
     assert words in zorya(instance.data, "restore", copy, code=1)
-    assert clusters_of(instance.data) == before and half_made(instance.data) == []
+    assert clusters_of(instance.data) == before
+    # The instance itself may make the template's next copy just now.
+    wait_until(lambda: not half_made(instance.data), what="no half made cluster")
     assert words in zorya(place / "fresh", "restore", copy, code=1)
     assert not (place / "fresh").exists()
 

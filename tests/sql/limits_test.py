@@ -257,8 +257,7 @@ def test_views(admin):
     admin.execute("DROP VIEW large")
 
 
-@pytest.mark.parametrize("statement", ["SELECT " + " + ".join(["1"] * 9000), " UNION ALL ".join(["SELECT 1"] * 9000),
-                                       "SELECT repeat('[', 100000)::json"])
+@pytest.mark.parametrize("statement", ["SELECT " + " + ".join(["1"] * 20_000), "SELECT repeat('[', 100000)::json"])
 def test_depth_is_told_with_a_hint_that_a_client_can_follow(admin, statement):
     with pytest.raises(psycopg.errors.StatementTooComplex, match="stack depth limit exceeded") as caught:
         admin.execute(statement)
