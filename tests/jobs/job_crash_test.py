@@ -40,6 +40,14 @@ def try_connect(server, user):
         return None
 
 
+def is_lost(connection):
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def planted():
     """One data folder for all: making one takes longer than a job."""
@@ -118,6 +126,7 @@ def test_killed_workers_are_replaced():
             pid = owner.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'zorya job worker'").fetchone()[0]
             os.kill(pid, how)
             if how == signal.SIGKILL:
+                wait_until(lambda: is_lost(owner), "the death of every session")
                 wait_until(lambda: try_connect(server, "admin"), "a server that serves again")
             else:
                 wait_until(lambda: owner.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = "
