@@ -186,7 +186,7 @@ class BusyReaders:
             session.execute("ROLLBACK")
             if result == OC001:
                 self.told += 1
-            elif result != ("", "") and result[0] != "57014" and not self.stopped:  # a cancel may be late by a statement
+            elif result != ("", "") and not self.stopped:
                 self.failures.append(result)
                 return
 
@@ -217,7 +217,8 @@ def test_many_readers_that_keep_the_processors_busy(router, server, table):
             assert attempt < ATTEMPTS - 1
         assert table.execute("SELECT count(*) FROM t").fetchone() == (100,)  # it was told nothing
         assert busy.failures == [] and busy.told > 0
-    assert max(lock_waits_ms(server), default=0) <= WAIT_MS_MAX
+    # A wait ends by a timer after 40 ms, but here who waits gets no processor at once either.
+    assert max(lock_waits_ms(server), default=0) <= 2 * WAIT_MS_MAX
 
 
 def test_who_holds_nothing_that_is_wanted_is_left_alone(router, table):
