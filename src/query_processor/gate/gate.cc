@@ -77,14 +77,34 @@ bool ends_transaction(Node* node) {
   return kind == TRANS_STMT_COMMIT || kind == TRANS_STMT_ROLLBACK;
 }
 
+/// What COMMIT does before PostgreSQL knows of it, while the block still takes subtransactions. The
+/// error that it raised, if one.
+ErrorData* prepare_commit() {
+  if (IsAbortedTransactionBlockState()) return nullptr;  // a ROLLBACK by another name
+  MemoryContext context = CurrentMemoryContext;
+  ErrorData* volatile error = nullptr;
+  PG_TRY();
+  {
+    check_catalogue_at_commit();
+    run_again_at_commit();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    error = CopyErrorData();
+    FlushErrorState();
+  }
+  PG_END_TRY();
+  return error;
+}
+
 void run_transaction_statement(const UtilityCall& call) {
   const bool commits =
       castNode(TransactionStmt, call.planned->utilityStmt)->kind == TRANS_STMT_COMMIT;
+  ErrorData* error = commits ? prepare_commit() : nullptr;
   pass_on(call);
-  // From here on an error ends the block.
-  if (!commits) return;
-  check_catalogue_at_commit();
-  run_again_at_commit();
+  // From here on an error ends the block, and cleans up behind the one before.
+  if (error != nullptr) ReThrowError(error);
 }
 
 /// Utility statements that use what the catalogue says.
