@@ -15,8 +15,9 @@ bool is_in_explicit_block();
 /// Runs the schema change as a trial and keeps it for COMMIT. `check` is its rule's, or null.
 void run_trial(UtilityCall& call, void (*check)(Node*, const StatementContext&));
 
-/// After COMMIT was noted by PostgreSQL, whose error then ends the block: runs the kept change, if
-/// there is one. What passed before and fails now fails because the catalogue moved: 40001 OC001.
+/// At COMMIT, while the block is still open: runs the kept change, if there is one. What passed
+/// before and fails now fails because the catalogue moved: 40001 OC001. The caller then lets COMMIT
+/// end the block and raises the error behind it.
 void run_again_at_commit();
 
 /// The transaction has ended.
