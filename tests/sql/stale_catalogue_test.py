@@ -286,7 +286,8 @@ def test_errors_of_what_names_stand_for_come_after_it_too(sessions):
             (["ALTER TABLE i DROP CONSTRAINT i_n_key"], "INSERT INTO i (n) VALUES (1) ON CONFLICT (n) DO NOTHING", "42P10"),
             (["ALTER TABLE i ADD COLUMN w int", "ALTER TABLE r ADD COLUMN w int"], "SELECT w FROM i, r", "42702"),
             (["ALTER TABLE apart DROP COLUMN n"], "INSERT INTO apart VALUES (1, 1)", "42601"),
-            (["DROP TABLE r", "CREATE SEQUENCE r CACHE 1"], "DROP TABLE r", "42809")):
+            (["DROP TABLE r", "CREATE SEQUENCE r CACHE 1"], "DROP TABLE r", "42809"),
+            (["DROP SEQUENCE r", "CREATE TABLE x (id int CONSTRAINT r PRIMARY KEY)"], "SELECT * FROM r", "42809")):
         for change in changes:
             sessions.other.execute(change)
         assert outcome(one, statement) == OC001, changes

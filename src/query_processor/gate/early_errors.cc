@@ -164,7 +164,7 @@ void name_declared_type() {
 void look_at_error(void* /*argument*/) {
   const int sqlstate = geterrcode();
   if (sqlstate == ERRCODE_STATEMENT_TOO_COMPLEX) return say_what_helps_depth();
-  if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) return name_declared_type();
+  if (sqlstate == ERRCODE_WRONG_OBJECT_TYPE) name_declared_type();
   if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE) ++counters().waits_at_bound;
   if (ends_restoring(sqlstate)) return take_over_session(catalogue_seen_before());
   const auto wound = wound_by_router(sqlstate);
